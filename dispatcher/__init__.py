@@ -1,0 +1,1 @@
+"""Floor 2: from a committed event to a settled attempt."""

@@ -1,0 +1,130 @@
+"""One database, SQLite or PostgreSQL: connections, transactions and its clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from engine.errors import DatabaseUnavailable
+from engine.ids import new_id
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: A process that stalls inside a transaction is cut off: an old snapshot slows every claim (ceilings.md F).
+IDLE_IN_TRANSACTION_SECONDS = 15
+SQLITE_BUSY_SECONDS = 30
+
+
+class Database:
+    """The one place transactions begin; ``write`` and ``read`` are the only ways in."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        """Prepare connections to ``url`` without opening one."""
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        # SQLite has one writer: waiting for a lock of ours is fair and quick, its own busy handler is neither.
+        self._writer = threading.RLock() if self.sqlite else nullcontext()
+        self.engine = self._create_sqlite() if self.sqlite else self._create_postgresql(pool_size)
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.dialect == "sqlite"
+
+    def _create_sqlite(self) -> Engine:
+        if self.url.database and self.url.database != ":memory:":
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            self.url, connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS}
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _create_postgresql(self, pool_size: int) -> Engine:
+        options = (
+            f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+        )
+        return create_engine(
+            self.url.set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={"options": options, "connect_timeout": 5, "application_name": "tillbell"},
+        )
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may change rows; it commits when the block ends and rolls back when it raises."""
+        with self._writer, self._connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a short transaction that only reads."""
+        with self._connect(read_only=True) as connection, connection.begin():
+            yield connection
+
+    def _connect(self, *, read_only: bool = False) -> Connection:
+        try:
+            return self.engine.connect().execution_options(tillbell_read_only=read_only)
+        except OperationalError as error:
+            raise DatabaseUnavailable(
+                f"the database does not answer: {self.location} ({_first_line(error)})",
+                database=self.location,
+            ) from error
+
+    @property
+    def location(self) -> str:
+        """The address without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def now(self) -> datetime:
+        """Return the database's clock: the one that decides what is due."""
+        with self.read() as connection:
+            return database_now(connection)
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        self.engine.dispose()
+
+
+def database_now(connection: Connection) -> datetime:
+    """Return the database's current instant inside an open transaction."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return found.astimezone(UTC)
+
+
+def _prepare_sqlite(driver_connection: Any, _record: Any) -> None:
+    """Set what SQLite forgets between connections, and give it our identifiers."""
+    driver_connection.isolation_level = None
+    driver_connection.create_function("tillbell_uuid7", 0, new_id)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        driver_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a read turned into a write later could not wait for it."""
+    read_only = connection.get_execution_options().get("tillbell_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _first_line(error: OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"

@@ -1,0 +1,170 @@
+"""Raise events: rows in ``events`` and ``outbox``, in the transaction of the change they report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from engine.catalogue import check_data, require_types
+from engine.database import database_now
+from engine.errors import EventTooLarge, InvalidInput, NotFound
+from engine.ids import is_id, new_id
+from engine.tables import events, outbox, tenants
+
+#: Version of the envelope (design §3).
+ENVELOPE_VERSION = "1"
+BODY_BYTES_MAX = 256 * 1024
+#: Rows a statement carries at most (design §2).
+BATCH_ROWS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDraft:
+    """An event about to be raised for one receiving tenant.
+
+    ``sequence`` is the version of the subject after the change, so that a receiver can drop what is stale.
+    ``dedupe_key`` is unique per tenant: raising twice is one event. ``id`` becomes the ``webhook-id``.
+    """
+
+    tenant_id: str
+    type: str
+    data: Mapping[str, Any]
+    subject_type: str = "event"
+    subject_id: str = ""
+    sequence: int = 1
+    dedupe_key: str | None = None
+    raised_by: str = "publish"
+    occurred_at: datetime | None = None
+    id: str = field(default_factory=new_id)
+
+
+def publish(session: Session | Connection, event: EventDraft) -> str:
+    """Raise one event inside the caller's own transaction and return its id (that of the first if it was raised before).
+
+    The event exists if, and only if, the caller commits. Raises UnknownEventType, NotFound (tenant), InvalidInput
+    or EventTooLarge before anything is written.
+    """
+    return publish_many(session, [event])[0]
+
+
+def publish_many(session: Session | Connection, drafts: Sequence[EventDraft]) -> list[str]:
+    """Raise many events inside the caller's transaction; see ``publish``. Ids come back in the order given."""
+    connection = session.connection() if isinstance(session, Session) else session
+    schemas = require_types(connection, (draft.type for draft in drafts))
+    for draft in drafts:
+        check_data(draft.data, schemas[draft.type], draft.type)
+    _require_tenants(connection, {draft.tenant_id for draft in drafts})
+    return record(connection, drafts, database_now(connection))
+
+
+def record(connection: Connection, drafts: Sequence[EventDraft], now: datetime) -> list[str]:
+    """Insert events and outbox rows without asking whether type and tenant exist: the engine's own path."""
+    ids: list[str] = []
+    for start in range(0, len(drafts), BATCH_ROWS_MAX):
+        ids += _record_batch(connection, drafts[start : start + BATCH_ROWS_MAX], now)
+    return ids
+
+
+def render_body(draft: EventDraft, occurred_at: datetime) -> bytes:
+    """Serialise the envelope of document 001 once; these bytes are stored, signed, sent and replayed.
+
+    Raises InvalidInput when ``data`` holds something JSON cannot, EventTooLarge above 256 KiB.
+    """
+    try:
+        body = orjson.dumps(
+            {
+                "event": draft.type,
+                "timestamp": iso_seconds(occurred_at),
+                "tenant_id": draft.tenant_id,
+                "data": draft.data,
+                "id": draft.id,
+                "version": ENVELOPE_VERSION,
+                "sequence": draft.sequence,
+            }
+        )
+    except TypeError as error:
+        raise InvalidInput(
+            f"data of {draft.type} cannot become JSON: {error}", field="data"
+        ) from None
+    if len(body) > BODY_BYTES_MAX:
+        raise EventTooLarge(
+            f"the event has {len(body)} bytes, at most {BODY_BYTES_MAX} are carried", field="data"
+        )
+    return body
+
+
+def iso_seconds(instant: datetime) -> str:
+    """Return ``2024-01-17T14:30:00Z``: UTC, whole seconds (document 000, conventions)."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _record_batch(connection: Connection, drafts: Sequence[EventDraft], now: datetime) -> list[str]:
+    rows = [_row(draft, now) for draft in drafts]
+    if any(row["dedupe_key"] is not None for row in rows):
+        rows, ids = _insert_new_only(connection, rows)
+    else:
+        connection.execute(insert(events), rows)
+        ids = [row["id"] for row in rows]
+    if rows:
+        connection.execute(insert(outbox), [_outbox_row(row) for row in rows])
+    return ids
+
+
+def _insert_new_only(
+    connection: Connection, rows: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Insert what was not raised before; return the new rows, and for every row the id that stands."""
+    dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = dialect_insert(events).on_conflict_do_nothing(
+        index_elements=["tenant_id", "dedupe_key"]
+    )
+    new_ids = set(connection.execute(statement.returning(events.c.id), rows).scalars())
+    ids = [row["id"] if row["id"] in new_ids else _standing_id(connection, row) for row in rows]
+    return [row for row in rows if row["id"] in new_ids], ids
+
+
+def _standing_id(connection: Connection, row: dict[str, Any]) -> str:
+    same_key = (events.c.tenant_id == row["tenant_id"]) & (events.c.dedupe_key == row["dedupe_key"])
+    return str(connection.execute(select(events.c.id).where(same_key)).scalar_one())
+
+
+def _row(draft: EventDraft, now: datetime) -> dict[str, Any]:
+    occurred_at = draft.occurred_at or now
+    return {
+        "id": draft.id,
+        "tenant_id": draft.tenant_id,
+        "type": draft.type,
+        "subject_type": draft.subject_type,
+        "subject_id": draft.subject_id or draft.id,
+        "sequence": draft.sequence,
+        "dedupe_key": draft.dedupe_key,
+        "body": render_body(draft, occurred_at),
+        "raised_by": draft.raised_by,
+        "occurred_at": occurred_at,
+        "created_at": now,
+    }
+
+
+def _outbox_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "event_id": row["id"],
+        "tenant_id": row["tenant_id"],
+        "event_type": row["type"],
+        "created_at": row["created_at"],
+    }
+
+
+def _require_tenants(connection: Connection, ids: set[str]) -> None:
+    for tenant_id in sorted(ids):
+        row = None
+        if is_id(tenant_id):
+            row = connection.execute(select(tenants.c.id).where(tenants.c.id == tenant_id)).first()
+        if row is None:
+            raise NotFound(f"no tenant {tenant_id!r}", field="tenant_id", value=tenant_id)

@@ -1,0 +1,73 @@
+"""Tables of the engine that every part needs: tenants, events and the outbox."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from engine.database import metadata
+from engine.types import Bytes, Document, Id, UtcTime
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("parent_id", Id, ForeignKey("tenants.id")),
+    Column("role", String(20), nullable=False),
+    Column("depth", Integer, nullable=False),
+    # The ids from the root to this tenant, joined by "/": one read gives the whole chain.
+    Column("path", String(400), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    CheckConstraint("depth >= 0 AND depth < 8", name="depth"),
+)
+Index("ix_tenants_parent_id", tenants.c.parent_id)
+
+event_types = Table(
+    "event_types",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("json_schema", Document),
+    Column("registered_at", UtcTime, nullable=False),
+)
+
+#: Append-only: what happened, once per receiving tenant, with the exact bytes every delivery sends.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("subject_type", String(40), nullable=False),
+    Column("subject_id", String(200), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("dedupe_key", String(300)),
+    Column("body", Bytes, nullable=False),
+    Column("raised_by", String(200), nullable=False),
+    Column("occurred_at", UtcTime, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("tenant_id", "dedupe_key"),
+)
+Index("ix_events_subject", events.c.subject_id, events.c.sequence)
+
+#: Transient: events not yet fanned out; the relay deletes what it has expanded.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("event_id", Id, primary_key=True),
+    Column("tenant_id", Id, nullable=False),
+    Column("event_type", String(100), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)

@@ -1,0 +1,53 @@
+"""One transaction: state, postings and events, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from config.clock import Clock
+from engine.database import Database, database_now
+from engine.events import EventDraft, record
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """An open transaction with its one instant and who acts; events raised in it are inserted at its end."""
+
+    connection: Connection
+    now: datetime
+    actor: str
+    source: str
+    drafts: list[EventDraft] = field(default_factory=list)
+
+    def raise_event(self, draft: EventDraft) -> None:
+        """Keep an event to be inserted, in order, just before this transaction commits."""
+        self.drafts.append(draft)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsOfWork:
+    """Begins units of work on one database.
+
+    ``clock`` None means the database's clock. ``hint`` is called after a commit that raised events; losing
+    it costs latency only.
+    """
+
+    database: Database
+    clock: Clock | None = None
+    hint: Callable[[], None] | None = None
+
+    @contextmanager
+    def begin(self, *, actor: str, source: str = "cli") -> Iterator[UnitOfWork]:
+        """Open a transaction; it commits with its events when the block ends and rolls back when it raises."""
+        with self.database.write() as connection:
+            now = database_now(connection) if self.clock is None else self.clock.now()
+            work = UnitOfWork(connection, now, actor, source)
+            yield work
+            record(connection, work.drafts, now)
+        if work.drafts and self.hint is not None:
+            self.hint()
