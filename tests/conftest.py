@@ -1,19 +1,26 @@
-"""Fixtures: one empty database per test, on SQLite and on PostgreSQL, and a clock that stands still."""
+"""Fixtures: an empty database of each kind, an empty Redis database, a clock that stands still."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 import dispatcher.tables
 import engine.tables
 from config.clock import FixedClock
 from engine.database import Database, metadata
 from engine.unit_of_work import UnitsOfWork
+from tests.loopback import only_loopback
+from tests.redis_numbers import OwnDatabase, own_database
+from tests.server_kinds import PostgreSQL, RedisServer
+from tests.servers import NoServer, server
 
 assert dispatcher.tables
 assert engine.tables
@@ -21,15 +28,32 @@ assert engine.tables
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only() -> Iterator[None]:
+    """Refuse connections to other machines and forget the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("TILLBELL_")]:
+        if not name.startswith("TILLBELL_TEST_"):
+            del os.environ[name]
+    with only_loopback(os.environ.get(kind.variable) for kind in (PostgreSQL, RedisServer)):
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
-    """Return the address of a fresh PostgreSQL database with the schema in place."""
-    server = make_url("postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"tillbell_test_{id(server):x}"
+    """Return the address of this run's own PostgreSQL database, with the schema in place."""
+    try:
+        with server(PostgreSQL()) as address:
+            yield from _own_postgresql(address)
+    except NoServer as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _own_postgresql(address: str) -> Iterator[str]:
+    admin = create_engine(address, isolation_level="AUTOCOMMIT")
+    name = f"tillbell_test_{os.getpid()}_{secrets.token_hex(4)}"
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    url = server.set(database=name)
+    url = make_url(address).set(database=name)
     target = create_engine(url)
     metadata.create_all(target)
     target.dispose()
@@ -39,19 +63,54 @@ def postgresql_url() -> Iterator[str]:
     admin.dispose()
 
 
+@pytest.fixture(scope="session")
+def _redis_database() -> Iterator[OwnDatabase]:
+    """Return a Redis database number that this run has to itself."""
+    try:
+        with server(RedisServer()) as address, own_database(address) as own:
+            yield own
+    except NoServer as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def redis_url(_redis_database: OwnDatabase) -> str:
+    """Return the address of a Redis database that no other process uses, empty but for our mark."""
+    _redis_database.empty()
+    return _redis_database.url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite file that holds the schema; a copy is quicker than making it again."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    database = Database(f"sqlite:///{path}")
+    metadata.create_all(database.engine)
+    database.dispose()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Return an empty database with the schema, once on each of the two kinds."""
     if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-        metadata.create_all(database.engine)
+        template = request.getfixturevalue("_sqlite_template")
+        database = Database(f"sqlite:///{shutil.copy(template, tmp_path / 'test.db')}")
     else:
         database = Database(request.getfixturevalue("postgresql_url"))
         with database.write() as connection:
-            names = ", ".join(table.name for table in metadata.sorted_tables)
-            connection.execute(text(f"TRUNCATE {names}"))
+            _empty(connection)
     yield database
     database.dispose()
+
+
+def _empty(connection: Connection) -> None:
+    """Truncate the tables that hold rows: most tests touch few, and each one truncated costs."""
+    names = [table.name for table in metadata.sorted_tables]
+    probes = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in names)  # noqa: S608  # our names
+    filled = connection.execute(text(" UNION ALL ".join(probes))).scalars().all()
+    if filled:
+        connection.execute(text(f"TRUNCATE {', '.join(filled)} CASCADE"))
 
 
 @pytest.fixture
