@@ -13,6 +13,10 @@ class Clock(Protocol):
         """Return the current instant, aware, in UTC."""
         ...
 
+    def sync(self) -> None:
+        """Ask the source again if the last answer is old; called between batches."""
+        ...
+
 
 class SystemClock:
     """The clock of this machine; only for logs and where no database is at hand."""
@@ -20,6 +24,9 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the machine's current instant."""
         return datetime.now(UTC)
+
+    def sync(self) -> None:
+        """Do nothing: it is the source."""
 
 
 class FixedClock:
@@ -36,6 +43,9 @@ class FixedClock:
         """Return the instant it was last set to."""
         return self._at
 
+    def sync(self) -> None:
+        """Do nothing: it moves only when told."""
+
     def advance(self, step: timedelta) -> None:
         """Move forward (or back) by ``step``."""
         self._at += step
@@ -43,16 +53,3 @@ class FixedClock:
     def set(self, at: datetime) -> None:
         """Jump to ``at``."""
         self._at = at.astimezone(UTC)
-
-
-class ShiftedClock:
-    """Another clock moved by a constant: how a demonstration lives through weeks in seconds."""
-
-    def __init__(self, clock: Clock, shift: timedelta = timedelta(0)) -> None:
-        """Read ``clock`` and add ``shift``."""
-        self._clock = clock
-        self.shift = shift
-
-    def now(self) -> datetime:
-        """Return the other clock's instant, shifted."""
-        return self._clock.now() + self.shift

@@ -15,7 +15,7 @@ SECRET_FIELDS = frozenset(
 
 
 def configure_logging(*, log_format: str, level: str) -> None:
-    """Send every log line of the process to standard error, as text for people or JSON for machines."""
+    """Send every log line to standard error, as text for people or JSON for machines."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"

@@ -1,4 +1,4 @@
-"""The settings of one process, read from ``TILLBELL_…`` variables: the only reader of the environment."""
+"""Settings of one process from ``TILLBELL_…`` variables: the only reader of the environment."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
 
     @property
     def sweep_seconds(self) -> float:
-        """How often the sweep looks: every 100 ms embedded, every second with a broker (design §2)."""
+        """How often the sweep looks: every 100 ms embedded, each second with a broker."""
         return self.sweep_interval_seconds or (0.1 if self.embedded else 1.0)
 
 

@@ -1,7 +1,7 @@
 """Tables of the dispatcher: endpoints, mailboxes, deliveries and attempts.
 
-Rows of the hot path (deliveries, attempts) carry no foreign keys: each is inserted from a join on its
-parents, and a key check per row would lock the parent and double the cost of the insert.
+Rows of the hot path (deliveries, attempts) carry no foreign keys: each is inserted from a join on
+its parents, and a key check per row would lock the parent and double the cost of the insert.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The event types Tillbell knows: the catalogue of domain.md 2.10 and those registered by the operator."""
+"""The event types Tillbell knows: its own catalogue and those the operator registered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CATALOGUE = {
     "chain_order.created": "New chain order, or one a tenant sees for the first time",
     "chain_order.status_changed": "Order status changed",
     "chain_order.delivered": "Order delivered",
-    "order.line_updated": "A line of an order was processed, delivered, removed or cancelled (document 000)",
+    "order.line_updated": "A line of an order was processed, delivered, removed or cancelled",
     "product.updated": "Price, stock or status of a product changed",
     "remittance.created": "New remittance created",
     "remittance.due": "Remittance approaching due date",
@@ -39,10 +39,10 @@ TYPE_LENGTH_MAX = 100
 
 
 def check_type_name(name: str) -> str:
-    """Return a well-formed event type (lower-case words joined by dots), or raise InvalidInput."""
+    """Return a well-formed event type, or raise InvalidInput."""
     if len(name) > TYPE_LENGTH_MAX or not TYPE_PATTERN.fullmatch(name):
         raise InvalidInput(
-            f"event type {name!r} must be two or more lower-case words joined by dots, such as invoice.paid",
+            f"event type {name!r} must be lower-case words joined by dots, such as invoice.paid",
             field="type",
             value=name,
         )
@@ -77,13 +77,13 @@ def known_types(connection: Connection) -> list[str]:
 
 
 def require_types(connection: Connection, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the JSON Schema of each type (empty where none), or raise UnknownEventType naming the first unknown."""
+    """Return the JSON Schema of each type (empty where none), or raise UnknownEventType."""
     schemas: dict[str, dict[str, Any]] = {}
     for name in sorted(set(names)):
         found = {} if name in CATALOGUE else _registered(connection, name)
         if found is None:
             raise UnknownEventType(
-                f"event type {name!r} is not registered; 'tillbell events types' lists the known ones,"
+                f"event type {name!r} is not registered; 'tillbell events types' lists the known,"
                 f" 'tillbell events types --register {name}' adds it",
                 field="type",
                 value=name,

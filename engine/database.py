@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ metadata = MetaData(
     }
 )
 
-#: A process that stalls inside a transaction is cut off: an old snapshot slows every claim (ceilings.md F).
+#: A process that stalls inside a transaction is cut off: an old snapshot slows every claim.
 IDLE_IN_TRANSACTION_SECONDS = 15
 SQLITE_BUSY_SECONDS = 30
 
@@ -37,7 +39,7 @@ class Database:
         """Prepare connections to ``url`` without opening one."""
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
-        # SQLite has one writer: waiting for a lock of ours is fair and quick, its own busy handler is neither.
+        # SQLite has one writer: waiting for a lock of ours is fair, its own busy handler is not.
         self._writer = threading.RLock() if self.sqlite else nullcontext()
         self.engine = self._create_sqlite() if self.sqlite else self._create_postgresql(pool_size)
 
@@ -57,20 +59,22 @@ class Database:
         return engine
 
     def _create_postgresql(self, pool_size: int) -> Engine:
-        options = (
-            f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
-        )
+        idle = f"idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
         return create_engine(
             self.url.set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
-            connect_args={"options": options, "connect_timeout": 5, "application_name": "tillbell"},
+            connect_args={
+                "options": f"-c timezone=UTC -c {idle}",
+                "connect_timeout": 5,
+                "application_name": "tillbell",
+            },
         )
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that may change rows; it commits when the block ends and rolls back when it raises."""
+        """Open a transaction that may change rows; it commits unless the block raises."""
         with self._writer, self._connect() as connection, connection.begin():
             yield connection
 
@@ -116,8 +120,17 @@ def _prepare_sqlite(driver_connection: Any, _record: Any) -> None:
     """Set what SQLite forgets between connections, and give it our identifiers."""
     driver_connection.isolation_level = None
     driver_connection.create_function("tillbell_uuid7", 0, new_id)
+    driver_connection.create_function("least", 2, partial(_extreme, min), deterministic=True)
+    driver_connection.create_function("greatest", 2, partial(_extreme, max), deterministic=True)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         driver_connection.execute(f"PRAGMA {pragma}")
+
+
+def _extreme(choose: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    """Behave like PostgreSQL's LEAST and GREATEST, which pass over null."""
+    if left is None or right is None:
+        return right if left is None else left
+    return choose(left, right)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -128,3 +141,30 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _first_line(error: OperationalError) -> str:
     return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
+
+
+class DatabaseClock:
+    """The database's clock, read now and then and carried on by this machine's steady counter.
+
+    A worker whose wall clock is wrong still decides and signs by the database's time.
+    """
+
+    def __init__(self, database: Database, *, resync_seconds: float = 10.0) -> None:
+        self._database = database
+        self._resync_seconds = resync_seconds
+        self._anchor: datetime | None = None
+        self._anchored_at = 0.0
+
+    def now(self) -> datetime:
+        """Return the database's current instant; asks it only the first time and in ``sync``."""
+        if self._anchor is None:
+            self.sync()
+        assert self._anchor is not None
+        return self._anchor + timedelta(seconds=time.monotonic() - self._anchored_at)
+
+    def sync(self) -> None:
+        """Ask the database again if the last answer is old; called between batches, not in them."""
+        if self._anchor is not None and time.monotonic() - self._anchored_at < self._resync_seconds:
+            return
+        self._anchor = self._database.now()
+        self._anchored_at = time.monotonic()

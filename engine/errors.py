@@ -8,8 +8,12 @@ TillbellError (config.errors)
 │   ├── UnknownEventType
 │   └── EventTooLarge
 ├── InvalidStatus
+├── Forbidden
 ├── InsufficientBalance
+├── StockUnavailable
 ├── AlreadyExists
+│   ├── OrderExists
+│   └── IdempotencyKeyReused
 └── BooksDoNotBalance
 """
 
@@ -55,13 +59,13 @@ class EventTooLarge(InvalidInput):
 
 
 class InvalidStatus(TillbellError):
-    """The action is not allowed in the current status; ``details`` name it and what is allowed (document 001)."""
+    """The action is not allowed now; ``details`` name the status and what is allowed (001)."""
 
     code = "INVALID_STATUS"
 
 
 class InsufficientBalance(TillbellError):
-    """The wallet cannot bear a discretionary debit; ``details`` hold ``required`` and ``available`` (document 001)."""
+    """The wallet cannot bear the debit; ``details``: ``required``, ``available`` (001)."""
 
     code = "INSUFFICIENT_BALANCE"
 
@@ -70,6 +74,30 @@ class AlreadyExists(TillbellError):
     """A natural key is taken by something different."""
 
     code = "ALREADY_EXISTS"
+
+
+class OrderExists(AlreadyExists):
+    """The origin used this order number before, for an order of other content."""
+
+    code = "ORDER_EXISTS"
+
+
+class IdempotencyKeyReused(AlreadyExists):
+    """A key that names one posting was used again for another."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class StockUnavailable(TillbellError):
+    """A tracked product has fewer free pieces than were asked for."""
+
+    code = "STOCK_UNAVAILABLE"
+
+
+class Forbidden(TillbellError):
+    """The tenant sees the thing, but the action is another participant's."""
+
+    code = "FORBIDDEN"
 
 
 class BooksDoNotBalance(TillbellError):

@@ -29,8 +29,8 @@ BATCH_ROWS_MAX = 1000
 class EventDraft:
     """An event about to be raised for one receiving tenant.
 
-    ``sequence`` is the version of the subject after the change, so that a receiver can drop what is stale.
-    ``dedupe_key`` is unique per tenant: raising twice is one event. ``id`` becomes the ``webhook-id``.
+    ``sequence`` is the version of the subject after the change: a receiver can drop what is stale.
+    ``dedupe_key`` is unique per tenant: raising twice is one event. ``id`` becomes ``webhook-id``.
     """
 
     tenant_id: str
@@ -46,16 +46,17 @@ class EventDraft:
 
 
 def publish(session: Session | Connection, event: EventDraft) -> str:
-    """Raise one event inside the caller's own transaction and return its id (that of the first if it was raised before).
+    """Raise one event inside the caller's own transaction and return its id.
 
-    The event exists if, and only if, the caller commits. Raises UnknownEventType, NotFound (tenant), InvalidInput
-    or EventTooLarge before anything is written.
+    The event exists if, and only if, the caller commits; one raised before under the same
+    ``dedupe_key`` keeps its id. Raises UnknownEventType, NotFound (tenant), InvalidInput or
+    EventTooLarge before anything is written.
     """
     return publish_many(session, [event])[0]
 
 
 def publish_many(session: Session | Connection, drafts: Sequence[EventDraft]) -> list[str]:
-    """Raise many events inside the caller's transaction; see ``publish``. Ids come back in the order given."""
+    """Raise many events as ``publish`` does one; ids come back in the order given."""
     connection = session.connection() if isinstance(session, Session) else session
     schemas = require_types(connection, (draft.type for draft in drafts))
     for draft in drafts:
@@ -64,16 +65,24 @@ def publish_many(session: Session | Connection, drafts: Sequence[EventDraft]) ->
     return record(connection, drafts, database_now(connection))
 
 
-def record(connection: Connection, drafts: Sequence[EventDraft], now: datetime) -> list[str]:
-    """Insert events and outbox rows without asking whether type and tenant exist: the engine's own path."""
+def record(
+    connection: Connection, drafts: Sequence[EventDraft], now: datetime, *, relayed: bool = True
+) -> list[str]:
+    """Insert events and outbox rows for callers who know that type and tenant exist.
+
+    With ``relayed`` false there are no outbox rows: the caller inserts the deliveries itself.
+    """
     ids: list[str] = []
     for start in range(0, len(drafts), BATCH_ROWS_MAX):
-        ids += _record_batch(connection, drafts[start : start + BATCH_ROWS_MAX], now)
+        rows, batch_ids = _insert_events(connection, drafts[start : start + BATCH_ROWS_MAX], now)
+        ids += batch_ids
+        if rows and relayed:
+            connection.execute(insert(outbox), [_outbox_row(row) for row in rows])
     return ids
 
 
 def render_body(draft: EventDraft, occurred_at: datetime) -> bytes:
-    """Serialise the envelope of document 001 once; these bytes are stored, signed, sent and replayed.
+    """Serialise the envelope of document 001 once: the bytes stored, signed, sent and replayed.
 
     Raises InvalidInput when ``data`` holds something JSON cannot, EventTooLarge above 256 KiB.
     """
@@ -105,22 +114,21 @@ def iso_seconds(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _record_batch(connection: Connection, drafts: Sequence[EventDraft], now: datetime) -> list[str]:
+def _insert_events(
+    connection: Connection, drafts: Sequence[EventDraft], now: datetime
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Insert one batch; return the rows that are new, and for every draft the id that stands."""
     rows = [_row(draft, now) for draft in drafts]
     if any(row["dedupe_key"] is not None for row in rows):
-        rows, ids = _insert_new_only(connection, rows)
-    else:
-        connection.execute(insert(events), rows)
-        ids = [row["id"] for row in rows]
-    if rows:
-        connection.execute(insert(outbox), [_outbox_row(row) for row in rows])
-    return ids
+        return _insert_new_only(connection, rows)
+    connection.execute(insert(events), rows)
+    return rows, [row["id"] for row in rows]
 
 
 def _insert_new_only(
     connection: Connection, rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Insert what was not raised before; return the new rows, and for every row the id that stands."""
+    """Insert what is new; return the new rows, and for every row the id that stands."""
     dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = dialect_insert(events).on_conflict_do_nothing(
         index_elements=["tenant_id", "dedupe_key"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
 
 import orjson
 
@@ -103,6 +104,15 @@ def json_amount(amount_minor: int, currency: str) -> orjson.Fragment:
 
 
 def add_percent(amount_minor: int, percent: Decimal) -> int:
-    """Return ``amount`` plus ``percent`` of it, rounded half up to the minor unit (document 001: markup on cost)."""
+    """Return ``amount`` marked up by ``percent`` (document 001), rounded half up to the unit."""
     raised = Decimal(amount_minor) * (100 + percent) / 100
     return int(raised.to_integral_value(rounding=ROUND_HALF_UP))
+
+
+def money_fields(currency: str, **amounts_minor: int | None) -> dict[str, Any]:
+    """Return each amount twice: ``price`` as a JSON number and its exact twin ``price_minor``."""
+    fields: dict[str, Any] = {}
+    for name, amount_minor in amounts_minor.items():
+        fields[name] = None if amount_minor is None else json_amount(amount_minor, currency)
+        fields[f"{name}_minor"] = amount_minor
+    return fields

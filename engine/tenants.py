@@ -28,7 +28,7 @@ def create(
 ) -> dict[str, Any]:
     """Add a tenant below ``parent_id`` (or a new root) and return its row.
 
-    The currency is the parent's, INR for a root that names none. Raises InvalidInput or NotFound (parent).
+    The currency is the parent's, INR for a root that names none. Raises InvalidInput or NotFound.
     """
     parent = None if parent_id is None else get(work.connection, parent_id)
     if not name.strip() or len(name) > NAME_LENGTH_MAX:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, LargeBinary, String, Uuid
+from sqlalchemy import JSON, DateTime, LargeBinary, Numeric, String, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -21,7 +22,7 @@ Bytes: TypeEngine[bytes] = LargeBinary()
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An instant: aware and in UTC in Python, ``timestamptz`` on PostgreSQL, sortable text on SQLite."""
+    """An instant: aware UTC in Python, ``timestamptz`` on PostgreSQL, sortable text on SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -41,3 +42,24 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Percent(TypeDecorator[Decimal]):
+    """A percentage with four digits after the point: NUMERIC(7,4), exact text on SQLite."""
+
+    impl = Numeric(7, 4)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column: SQLite knows no exact decimals."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(12))
+        return dialect.type_descriptor(Numeric(7, 4))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Hand SQLite the text."""
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> Decimal | None:
+        """Return an exact decimal."""
+        return None if value is None else Decimal(value).quantize(Decimal("0.0001"))

@@ -16,7 +16,7 @@ from engine.events import EventDraft, record
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """An open transaction with its one instant and who acts; events raised in it are inserted at its end."""
+    """An open transaction with its one instant and who acts; its events go in at its end."""
 
     connection: Connection
     now: datetime
@@ -33,8 +33,8 @@ class UnitOfWork:
 class UnitsOfWork:
     """Begins units of work on one database.
 
-    ``clock`` None means the database's clock. ``hint`` is called after a commit that raised events; losing
-    it costs latency only.
+    ``clock`` None means the database's clock. ``hint`` is called after a commit that raised events;
+    losing it costs latency only.
     """
 
     database: Database
@@ -43,7 +43,7 @@ class UnitsOfWork:
 
     @contextmanager
     def begin(self, *, actor: str, source: str = "cli") -> Iterator[UnitOfWork]:
-        """Open a transaction; it commits with its events when the block ends and rolls back when it raises."""
+        """Open a transaction; it commits with its events unless the block raises."""
         with self.database.write() as connection:
             now = database_now(connection) if self.clock is None else self.clock.now()
             work = UnitOfWork(connection, now, actor, source)

@@ -1,0 +1,1 @@
+"""Floor 4: HTTP; in this slice health, readiness and metrics."""

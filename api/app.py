@@ -1,0 +1,56 @@
+"""The HTTP application: health, readiness and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.metrics import Gauges
+from config.clock import Clock
+from config.errors import TillbellError
+from engine.database import Database
+
+Probes = Mapping[str, Callable[[], None]]
+
+
+def create_app(database: Database, clock: Clock, probes: Probes) -> FastAPI:
+    """Return the ASGI application; ``probes`` say what must hold before it is ready."""
+    app = FastAPI(title="Tillbell", version="0.1.0", docs_url=None, redoc_url=None)
+    gauges = Gauges(database, clock)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Say that the process is alive."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Answer 200 when events can be taken and delivered, 503 with the reasons when not."""
+        problems = failing(probes)
+        status = "ready" if not problems else "not ready"
+        return JSONResponse(
+            {"status": status, "problems": problems}, status_code=503 if problems else 200
+        )
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Return the figures of this installation for Prometheus."""
+        return Response(gauges.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+def failing(probes: Probes) -> dict[str, str]:
+    """Run every probe and return the sentence of each that fails."""
+    problems = {}
+    for name, probe in probes.items():
+        try:
+            probe()
+        except TillbellError as error:
+            problems[name] = error.message
+        except SQLAlchemyError as error:
+            problems[name] = type(error).__name__
+    return problems

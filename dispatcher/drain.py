@@ -1,0 +1,167 @@
+"""The drainer of a process: one event loop, one transport, one settle writer, many mailboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from config.clock import Clock
+from config.log import get_logger
+from dispatcher.http_types import AsyncBaseTransport
+from dispatcher.leasing import DrainSettings, Mailbox, take_mailboxes
+from dispatcher.pump import DrainTools, Pump
+from dispatcher.secrets import KeyRing
+from dispatcher.settle_writer import SettleWriter
+from dispatcher.settlement import Settlement
+from engine.database import Database
+
+log = get_logger("drain")
+
+READERS = 4
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's loop where it exists, else asyncio's."""
+    try:
+        import uvloop  # noqa: PLC0415 - absent on some platforms
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class Drainer:
+    """Leases mailboxes and drains them on its own thread; ``take`` never waits for a delivery."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: KeyRing,
+        *,
+        transport: Callable[[], AsyncBaseTransport],
+        settings: DrainSettings,
+        clock: Clock,
+        observe: Callable[[Settlement], None] | None = None,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._make_transport = transport
+        self._settings = settings
+        self._clock = clock
+        self._writer = SettleWriter(database, clock, observe)
+        self._executor = ThreadPoolExecutor(READERS, thread_name_prefix="drain-read")
+        self._loop = new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="drain", daemon=True)
+        self._taking = threading.Lock()
+        self._counting = threading.Lock()
+        self._active = 0
+        self._more = False
+        self._stopping = False
+        self._idle = threading.Event()
+        self._idle.set()
+        self._tools: DrainTools | None = None
+
+    @property
+    def active(self) -> int:
+        """How many mailboxes are being drained right now."""
+        return self._active
+
+    def start(self) -> None:
+        """Start the loop and the settle writer."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._prepare(), self._loop).result()
+
+    def take(self, endpoint_ids: Sequence[str] | None = None) -> int:
+        """Lease due mailboxes, those named or any, as far as there is room; return how many."""
+        if self._stopping:
+            return 0
+        with self._taking:
+            room = self._settings.mailboxes_max - self._active
+            if room <= 0:
+                self._more = True
+                return 0
+            self._clock.sync()
+            ready, leased = take_mailboxes(
+                self._database,
+                self._keyring,
+                self._settings,
+                now=self._clock.now(),
+                limit=room,
+                endpoint_ids=endpoint_ids,
+            )
+            with self._counting:
+                self._more = self._more or leased >= room
+                self._active += len(ready)
+                if ready:
+                    self._idle.clear()
+        if ready:
+            self._loop.call_soon_threadsafe(self._begin, ready)
+        return leased
+
+    def run_once(self) -> int:
+        """Drain every mailbox that is due now and return how many attempts were settled."""
+        before = self._writer.settled
+        while self.take():
+            self._idle.wait()
+        self._idle.wait()
+        return self._writer.settled - before
+
+    def stop(self, grace_seconds: float = 30.0) -> bool:
+        """Take nothing new, finish or release what is in flight; False when time ran out."""
+        deadline = time.monotonic() + grace_seconds
+        self._stopping = True
+        finished = self._idle.wait(grace_seconds)
+        finished = self._writer.stop(max(0.1, deadline - time.monotonic())) and finished
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._executor.shutdown(wait=False)
+        if not self._thread.is_alive():
+            self._loop.close()
+        return finished
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _prepare(self) -> None:
+        self._writer.start(self._loop)
+        self._tools = DrainTools(
+            self._database,
+            self._clock,
+            self._make_transport(),
+            self._writer,
+            self._settings,
+            asyncio.Semaphore(self._settings.in_flight_max),
+            self._executor,
+            lambda: self._stopping,
+        )
+
+    async def _close(self) -> None:
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+        if self._tools is not None:
+            await self._tools.transport.aclose()
+
+    def _begin(self, ready: Sequence[Mailbox]) -> None:
+        assert self._tools is not None
+        for mailbox in ready:
+            task = self._loop.create_task(Pump(mailbox, self._tools).run())
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            # The lease runs out by itself and counts against the mailbox.
+            log.error("drain.failed", reason=repr(task.exception()))
+        with self._counting:
+            self._active -= 1
+            if self._active == 0:
+                self._idle.set()
+            more = self._more and not self._stopping
+            self._more = False
+        if more:
+            self._executor.submit(self.take)

@@ -1,0 +1,124 @@
+"""Read what leased mailboxes have to send: endpoints and due deliveries, in batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, TextualSelect, bindparam, select, text
+
+from dispatcher.tables import endpoints
+from engine.types import Id, UtcTime
+
+_COLUMNS = """d.id, d.event_id, d.endpoint_id, d.event, d.attempts, d.attempts_before, d.trigger,
+    d.next_attempt_at, e.body, r.body AS rendered"""
+
+#: The next slice of one mailbox: after the cursor, in the order the deliveries fell due.
+_SLICE = """
+    SELECT id, event_id, endpoint_id, event, attempts, attempts_before, trigger, next_attempt_at
+    FROM deliveries
+    WHERE endpoint_id = {endpoint} AND next_attempt_at <= :now {after}
+    ORDER BY next_attempt_at, id LIMIT :rows"""
+_AFTER = "AND (next_attempt_at, id) > (:cursor_at, {cursor_id})"
+_BODIES = """
+    JOIN events e ON e.id = d.event_id
+    LEFT JOIN rendered_bodies r ON r.event_id = d.event_id
+        AND r.profile = (SELECT p.profile FROM endpoints p WHERE p.id = d.endpoint_id)
+    ORDER BY d.endpoint_id, d.next_attempt_at, d.id"""
+
+
+def _typed(statement: str) -> TextualSelect:
+    instants = [bindparam(n, type_=UtcTime()) for n in ("now", "cursor_at") if f":{n}" in statement]
+    ids = [bindparam(n, type_=Id) for n in ("endpoint_id", "cursor_id") if f":{n}" in statement]
+    return (
+        text(statement)
+        .bindparams(*instants, *ids)
+        .columns(id=Id, event_id=Id, endpoint_id=Id, next_attempt_at=UtcTime())
+    )
+
+
+_FIRST_POSTGRESQL = _typed(
+    f"""SELECT {_COLUMNS} FROM unnest(CAST(:endpoint_ids AS uuid[])) AS m(endpoint_id)
+    CROSS JOIN LATERAL ({_SLICE.format(endpoint="m.endpoint_id", after="")}) d {_BODIES}"""
+)
+_ONE = f"""SELECT {_COLUMNS} FROM ({_SLICE}) d {_BODIES}"""
+_FIRST_SQLITE = _typed(_ONE.format(endpoint=":endpoint_id", after=""))
+_NEXT = {
+    "sqlite": _typed(
+        _ONE.format(endpoint=":endpoint_id", after=_AFTER.format(cursor_id=":cursor_id"))
+    ),
+    "postgresql": _typed(
+        _ONE.format(
+            endpoint="CAST(:endpoint_id AS uuid)",
+            after=_AFTER.format(cursor_id="CAST(:cursor_id AS uuid)"),
+        )
+    ),
+}
+
+
+@dataclass(slots=True)
+class Due:
+    """One delivery to attempt now, with the bytes of its event."""
+
+    delivery_id: str
+    event_id: str
+    event: str
+    attempts: int
+    attempts_before: int
+    trigger: str
+    next_attempt_at: datetime
+    body: bytes
+    rendered: bytes | None
+
+
+def first_slices(
+    connection: Connection, endpoint_ids: Sequence[str], *, now: datetime, rows: int
+) -> dict[str, list[Due]]:
+    """Return up to ``rows`` due deliveries of each mailbox."""
+    found: dict[str, list[Due]] = defaultdict(list)
+    if connection.dialect.name == "sqlite":
+        for endpoint_id in endpoint_ids:
+            values = {"endpoint_id": endpoint_id, "now": now, "rows": rows}
+            found[endpoint_id] = [_due(row) for row in connection.execute(_FIRST_SQLITE, values)]
+        return found
+    values = {"endpoint_ids": list(endpoint_ids), "now": now, "rows": rows}
+    for row in connection.execute(_FIRST_POSTGRESQL, values):
+        found[row.endpoint_id].append(_due(row))
+    return found
+
+
+def next_slice(
+    connection: Connection, endpoint_id: str, after: Due, *, now: datetime, rows: int
+) -> list[Due]:
+    """Return the due deliveries of one mailbox that come after one already taken."""
+    values = {
+        "endpoint_id": endpoint_id,
+        "now": now,
+        "rows": rows,
+        "cursor_at": after.next_attempt_at,
+        "cursor_id": after.delivery_id,
+    }
+    return [_due(row) for row in connection.execute(_NEXT[connection.dialect.name], values)]
+
+
+def endpoint_rows(connection: Connection, endpoint_ids: Sequence[str]) -> dict[str, Any]:
+    """Return the endpoints of leased mailboxes by id, deleted ones too."""
+    rows = connection.execute(select(endpoints).where(endpoints.c.id.in_(endpoint_ids)))
+    return {row.id: row for row in rows}
+
+
+def _due(row: Any) -> Due:
+    return Due(
+        row.id,
+        row.event_id,
+        row.event,
+        row.attempts,
+        row.attempts_before,
+        row.trigger,
+        row.next_attempt_at,
+        row.body,
+        row.rendered,
+    )

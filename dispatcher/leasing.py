@@ -1,0 +1,203 @@
+"""From due mailboxes to work in hand: lease, look at the endpoint, read the first deliveries."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, update
+
+from config.log import get_logger
+from dispatcher import endpoint_secrets
+from dispatcher.due import Due, endpoint_rows, first_slices
+from dispatcher.mailboxes import FOREVER, Lease, lease, release
+from dispatcher.retry import RetryPolicy
+from dispatcher.secrets import KeyRing
+from dispatcher.states import DeliveryState, EndpointState
+from dispatcher.tables import deliveries, endpoints, mailboxes
+from engine.database import Database
+
+log = get_logger("drain")
+
+#: Leases that must run out in a row before deliveries are tried one at a time.
+CRASHES_MAX = 3
+#: A mailbox whose secrets cannot be opened is looked at again after this.
+SECRETS_WAIT = timedelta(seconds=60)
+CANCELLED_PER_TRANSACTION = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """How a worker drains: limits, deadlines and the default schedule."""
+
+    worker: str
+    policy: RetryPolicy
+    deadline_seconds: float = 15.0
+    in_flight_max: int = 2000
+    mailboxes_max: int = 1000
+    slice_rows: int = 200
+    #: A drain takes nothing new after this, so that others get their turn and no lease is renewed.
+    slice_seconds: float = 5.0
+
+    @property
+    def lease_duration(self) -> timedelta:
+        """The deadline of an attempt and 15 s: the slice before it and the settling behind it."""
+        return timedelta(seconds=self.deadline_seconds + 15)
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """A leased mailbox with all a drain needs; no database is asked again per delivery."""
+
+    lease: Lease
+    url: str
+    profile: str
+    secrets: Sequence[bytes]
+    max_in_flight: int
+    deadline_seconds: float
+    policy: RetryPolicy
+    queue: deque[Due] = field(default_factory=deque)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether draining it killed the process again and again."""
+        return self.lease.crashes >= CRASHES_MAX
+
+
+def take_mailboxes(
+    database: Database,
+    keyring: KeyRing,
+    settings: DrainSettings,
+    *,
+    now: datetime,
+    limit: int,
+    endpoint_ids: Sequence[str] | None = None,
+) -> tuple[list[Mailbox], int]:
+    """Lease up to ``limit`` due mailboxes; return those to drain and how many were leased in all.
+
+    A paused endpoint's mailbox goes back until the pause ends; a disabled one's deliveries are
+    cancelled.
+    """
+    with database.write() as connection:
+        leases = lease(
+            connection,
+            worker=settings.worker,
+            now=now,
+            duration=settings.lease_duration,
+            limit=limit,
+            endpoint_ids=endpoint_ids,
+        )
+        ids = [each.endpoint_id for each in leases]
+        _end_pauses(connection, ids, now)
+    if not leases:
+        return [], 0
+    with database.read() as connection:
+        rows = endpoint_rows(connection, ids)
+        active = {
+            endpoint_id: row.tenant_id
+            for endpoint_id, row in rows.items()
+            if row.state == EndpointState.ACTIVE
+        }
+        secrets = endpoint_secrets.opened(connection, keyring, active, now)
+        slices = first_slices(connection, list(secrets), now=now, rows=settings.slice_rows)
+    ready = []
+    for each in leases:
+        if each.endpoint_id in secrets:
+            mailbox = _mailbox(each, rows[each.endpoint_id], secrets[each.endpoint_id], settings)
+            mailbox.queue.extend(slices[each.endpoint_id])
+            ready.append(mailbox)
+        else:
+            _give_back(database, each, rows.get(each.endpoint_id), now)
+    _park_poison(database, ready, now)
+    return ready, len(leases)
+
+
+def _end_pauses(connection: Connection, endpoint_ids: Sequence[str], now: datetime) -> None:
+    """Make endpoints active whose pause is over: their mailbox fell due again."""
+    connection.execute(
+        update(endpoints)
+        .where(endpoints.c.id.in_(endpoint_ids), endpoints.c.state == EndpointState.PAUSED)
+        .where(endpoints.c.paused_until <= now)
+        .values(state=EndpointState.ACTIVE, state_reason=None, paused_until=None, updated_at=now)
+    )
+
+
+def _mailbox(held: Lease, row: Any, secrets: Sequence[bytes], settings: DrainSettings) -> Mailbox:
+    policy = settings.policy
+    if row.retry_schedule:
+        policy = RetryPolicy(tuple(row.retry_schedule), policy.jitter)
+    return Mailbox(
+        lease=held,
+        url=row.url,
+        profile=row.profile,
+        secrets=secrets,
+        max_in_flight=row.max_in_flight if held.crashes < CRASHES_MAX else 1,
+        deadline_seconds=row.deadline_seconds or settings.deadline_seconds,
+        policy=policy,
+    )
+
+
+def _give_back(database: Database, held: Lease, row: Any, now: datetime) -> None:
+    """Release a mailbox that must not be drained, and say until when."""
+    blocked_until: datetime | None = None
+    with database.write() as connection:
+        if row is None or row.state == EndpointState.DISABLED:
+            reason = "endpoint_deleted" if row is None or row.deleted_at else "endpoint_disabled"
+            chosen = (
+                deliveries.select()
+                .with_only_columns(deliveries.c.id)
+                .where(deliveries.c.endpoint_id == held.endpoint_id)
+                .where(deliveries.c.next_attempt_at.is_not(None))
+                .limit(CANCELLED_PER_TRANSACTION)
+            )
+            connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id.in_(chosen.scalar_subquery()))
+                .values(
+                    state=DeliveryState.CANCELLED,
+                    next_attempt_at=None,
+                    last_error=reason,
+                    settled_at=now,
+                )
+            )
+        elif row.state == EndpointState.PAUSED:
+            blocked_until = row.paused_until or FOREVER
+        else:
+            log.error("drain.blocked", endpoint_id=held.endpoint_id, reason="secret_unreadable")
+            blocked_until = now + SECRETS_WAIT
+        release(connection, [(held.endpoint_id, held.token)], blocked_until=blocked_until)
+
+
+def name_suspect(database: Database, held: Lease, delivery_id: str) -> None:
+    """Write down what is about to be tried, so that a crash points at it."""
+    with database.write() as connection:
+        connection.execute(
+            update(mailboxes)
+            .where(mailboxes.c.endpoint_id == held.endpoint_id)
+            .where(mailboxes.c.lease_token == held.token)
+            .values(suspect_delivery_id=delivery_id)
+        )
+
+
+def _park_poison(database: Database, ready: Sequence[Mailbox], now: datetime) -> None:
+    """Park the delivery each suspicious mailbox named before its last crash."""
+    for mailbox in ready:
+        suspect = mailbox.lease.suspect_delivery_id
+        if suspect is None or not mailbox.suspicious:
+            continue
+        with database.write() as connection:
+            connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id == suspect, deliveries.c.next_attempt_at.is_not(None))
+                .values(
+                    state=DeliveryState.FAILED,
+                    next_attempt_at=None,
+                    last_error="poison",
+                    settled_at=now,
+                )
+            )
+        log.error("delivery.parked", delivery_id=suspect, reason="poison")
+        mailbox.queue = deque(due for due in mailbox.queue if due.delivery_id != suspect)

@@ -1,0 +1,110 @@
+"""Relay: expand committed events into deliveries, wake their mailboxes, forget the outbox rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, select, text
+
+from config.clock import Clock
+from dispatcher.hints import Hints, in_batches
+from dispatcher.mailboxes import feed
+from dispatcher.states import DeliveryState
+from engine.database import Database
+from engine.tables import outbox
+from engine.types import Id, UtcTime
+
+EVENTS_PER_TRANSACTION = 500
+
+#: A time-ordered identifier made by the server: the rows of a fan-out never pass through Python.
+_UUID7_POSTGRESQL = """encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+    placing substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+    FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid"""
+
+#: Deliveries of a disabled endpoint are born cancelled, so that a replay can find them.
+_FAN_OUT = """
+    INSERT INTO deliveries
+        (id, event_id, endpoint_id, tenant_id, event, state, next_attempt_at, last_error,
+         created_at, settled_at)
+    SELECT {uuid7}, o.event_id, e.id, o.tenant_id, o.event_type,
+        CASE WHEN e.state = 'disabled' THEN 'cancelled' ELSE 'pending' END,
+        CASE WHEN e.state = 'disabled' THEN NULL ELSE o.created_at END,
+        CASE WHEN e.state = 'disabled' THEN 'endpoint_disabled' END,
+        {now},
+        CASE WHEN e.state = 'disabled' THEN {now} END
+    FROM {source} o
+    JOIN subscriptions s ON s.tenant_id = o.tenant_id AND s.event_type = o.event_type
+    JOIN endpoints e ON e.id = s.endpoint_id
+    WHERE true
+    ON CONFLICT (event_id, endpoint_id) DO NOTHING
+    RETURNING endpoint_id, state"""
+
+_FAN_OUT_POSTGRESQL = _FAN_OUT.format(
+    uuid7=_UUID7_POSTGRESQL, source="claimed", now="CAST(:now AS timestamptz)"
+)
+_FAN_OUT_SQLITE = _FAN_OUT.format(
+    uuid7="tillbell_uuid7()",
+    source="(SELECT * FROM outbox WHERE event_id IN :event_ids)",
+    now=":now",
+)
+
+_RELAY_POSTGRESQL = text(
+    f"""
+    WITH claimed AS (
+        DELETE FROM outbox WHERE event_id IN (
+            SELECT event_id FROM outbox ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+        RETURNING event_id, tenant_id, event_type, created_at),
+    inserted AS ({_FAN_OUT_POSTGRESQL})
+    SELECT (SELECT count(*) FROM claimed) AS claimed,
+        ARRAY(SELECT DISTINCT endpoint_id::text FROM inserted WHERE state = 'pending')
+            AS endpoint_ids"""
+).bindparams(bindparam("now", type_=UtcTime()))
+
+_RELAY_SQLITE = text(_FAN_OUT_SQLITE).bindparams(
+    bindparam("now", type_=UtcTime()), bindparam("event_ids", expanding=True, type_=Id)
+)
+
+
+class Relay:
+    """Moves events from the outbox to the mailboxes."""
+
+    def __init__(self, database: Database, clock: Clock, hints: Hints) -> None:
+        self._database = database
+        self._clock = clock
+        self._hints = hints
+
+    def run_once(self, limit: int = EVENTS_PER_TRANSACTION) -> int:
+        """Expand up to ``limit`` events in one transaction and return how many there were."""
+        self._clock.sync()
+        now = self._clock.now()
+        with self._database.write() as connection:
+            expand = _expand_sqlite if self._database.sqlite else _expand_postgresql
+            claimed, endpoint_ids = expand(connection, limit, now)
+            feed(connection, endpoint_ids, now)
+        for batch in in_batches(endpoint_ids):
+            self._hints.drain(batch)
+        return claimed
+
+    def run_until_empty(self) -> int:
+        """Expand everything that is waiting and return how many events that were."""
+        total = 0
+        while found := self.run_once():
+            total += found
+        return total
+
+
+def _expand_postgresql(connection: Connection, limit: int, now: datetime) -> tuple[int, list[str]]:
+    row = connection.execute(_RELAY_POSTGRESQL, {"limit": limit, "now": now}).one()
+    return row.claimed, sorted(row.endpoint_ids)
+
+
+def _expand_sqlite(connection: Connection, limit: int, now: datetime) -> tuple[int, list[str]]:
+    oldest = select(outbox.c.event_id).order_by(outbox.c.event_id).limit(limit)
+    event_ids = list(connection.execute(oldest).scalars())
+    if not event_ids:
+        return 0, []
+    rows = connection.execute(_RELAY_SQLITE, {"event_ids": event_ids, "now": now}).all()
+    connection.execute(delete(outbox).where(outbox.c.event_id.in_(event_ids)))
+    return len(event_ids), sorted(
+        {row.endpoint_id for row in rows if row.state == DeliveryState.PENDING}
+    )

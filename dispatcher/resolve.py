@@ -1,0 +1,111 @@
+"""Names to addresses: our own lookups in threads, judged by the egress policy, remembered briefly.
+
+A lookup may hang for half a minute inside the system's resolver. It then holds one thread of ours,
+however many calls wait for it, and each of those calls gives up by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dispatcher.addresses import IPAddress, parse_address
+from dispatcher.egress import EgressPolicy, Reach
+from dispatcher.errors import CallbackFailed
+
+LOOKUP_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+ANSWERS_MAX = 16_384
+THREADS_MAX = 32
+
+#: Finds the addresses of a name; raises OSError when there are none.
+Lookup = Callable[[str], Awaitable[Iterable[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a name meant when it was looked up: every address, and how far they may be called."""
+
+    addresses: tuple[IPAddress, ...]
+    reach: Reach
+    expires_at: float
+
+
+class Resolver:
+    """Resolves names for one event loop; answers live for 30 s on the loop's clock."""
+
+    def __init__(self, policy: EgressPolicy, lookup: Lookup | None = None) -> None:
+        """Judge by ``policy``; ``lookup`` replaces the system's resolver."""
+        self._policy = policy
+        self._threads = ThreadPoolExecutor(THREADS_MAX, "tillbell-dns") if lookup is None else None
+        self._lookup = lookup or self._ask_system
+        self._answers: dict[str, Resolution] = {}
+        self._running: dict[str, asyncio.Task[Resolution]] = {}
+
+    def known(self, host: str, now: float) -> Resolution | None:
+        """Return the answer at hand, if it is still fresh at ``now`` (the loop's time)."""
+        answer = self._answers.get(host)
+        return answer if answer is not None and now < answer.expires_at else None
+
+    async def resolve(self, host: str, deadline_at: float) -> Resolution:
+        """Return what ``host`` means, or raise CallbackFailed: ``dns``, ``timeout``, ``reset``."""
+        loop = asyncio.get_running_loop()
+        answer = self.known(host, loop.time())
+        if answer is not None:
+            return answer
+        task = self._running.get(host)
+        if task is None:
+            task = self._running[host] = loop.create_task(self._look_up(host))
+            task.add_done_callback(lambda done: self._finished(host, done))
+        until = loop.time() + LOOKUP_SECONDS
+        try:
+            async with asyncio.timeout_at(min(deadline_at, until)):
+                # Shielded: the lookup serves every call that waits for this name.
+                return await asyncio.shield(task)
+        except TimeoutError:
+            kind = "timeout" if deadline_at < until else "dns"
+            raise CallbackFailed(kind, "the host name was not resolved in time") from None
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name the system cannot encode
+            raise CallbackFailed("dns", "the host name could not be resolved") from error
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            raise CallbackFailed("reset", "the dispatcher is closing") from None
+
+    def close(self) -> None:
+        """Let go of waiting lookups; a thread inside the system's resolver ends when that does."""
+        for task in self._running.values():
+            task.cancel()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_up(self, host: str) -> Resolution:
+        found = dict.fromkeys(parse_address(text) for text in await self._lookup(host))
+        # IPv4 first: many networks have no working way out over IPv6, and none says so quickly.
+        addresses = tuple(sorted(found, key=lambda address: address.version))
+        if not addresses:
+            raise OSError("the name has no address")
+        expires_at = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        answer = Resolution(addresses, self._policy.reach_of_all(addresses), expires_at)
+        if len(self._answers) >= ANSWERS_MAX:
+            self._answers.clear()
+        self._answers[host] = answer
+        return answer
+
+    def _finished(self, host: str, task: asyncio.Task[Resolution]) -> None:
+        """Forget a lookup that ended, and take note of its error even when every caller left."""
+        del self._running[host]
+        if not task.cancelled():
+            task.exception()
+
+    async def _ask_system(self, host: str) -> Iterable[str]:
+        loop = asyncio.get_running_loop()
+        rows = await loop.run_in_executor(self._threads, _getaddrinfo, host)
+        return [str(row[4][0]) for row in rows]
+
+
+def _getaddrinfo(host: str) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+    return list(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))

@@ -1,0 +1,133 @@
+"""Settle: write attempts and what they led to, many in one transaction, fenced by the lease.
+
+An attempt is always recorded, because it happened. The delivery changes only if the mailbox's lease
+token is still the worker's and no other attempt was counted in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, bindparam, text
+
+from dispatcher.endpoint_state import disable_once
+from dispatcher.settlement import Settlement
+from engine.database import Database
+from engine.types import Bytes, Id, UtcTime
+
+_ATTEMPT_COLUMNS = """delivery_id, number, lease_token, started_at, duration_ms, status_code,
+    error, response_excerpt, trigger, decided"""
+
+_POSTGRESQL = text(f"""
+    WITH settled AS (
+        SELECT * FROM unnest(
+            CAST(:delivery_id AS uuid[]), CAST(:endpoint_id AS uuid[]),
+            CAST(:lease_token AS bigint[]), CAST(:number AS int[]),
+            CAST(:started_at AS timestamptz[]), CAST(:duration_ms AS int[]),
+            CAST(:status_code AS int[]), CAST(:error AS text[]), CAST(:excerpt AS text[]),
+            CAST(:trigger AS text[]), CAST(:state AS text[]),
+            CAST(:next_attempt_at AS timestamptz[]), CAST(:settled_at AS timestamptz[]))
+        AS s(delivery_id, endpoint_id, lease_token, number, started_at, duration_ms, status_code,
+             error, excerpt, trigger, state, next_attempt_at, settled_at)),
+    changed AS (
+        UPDATE deliveries d
+        SET state = s.state, attempts = s.number, next_attempt_at = s.next_attempt_at,
+            last_status_code = s.status_code, last_error = s.error, settled_at = s.settled_at,
+            trigger = 'scheduled'
+        FROM settled s
+        JOIN mailboxes m ON m.endpoint_id = s.endpoint_id
+            AND m.lease_token = s.lease_token AND m.lease_until IS NOT NULL
+        WHERE d.id = s.delivery_id AND d.attempts = s.number - 1
+            AND d.next_attempt_at IS NOT NULL
+        RETURNING d.id)
+    INSERT INTO attempts ({_ATTEMPT_COLUMNS})
+    SELECT s.delivery_id, s.number, s.lease_token, s.started_at, s.duration_ms, s.status_code,
+        s.error, s.excerpt, s.trigger, c.id IS NOT NULL
+    FROM settled s LEFT JOIN changed c ON c.id = s.delivery_id
+    ON CONFLICT DO NOTHING""")
+
+#: One writer at a time: what holds before the insert still holds at the update behind it.
+_HELD_SQLITE = """EXISTS (SELECT 1 FROM mailboxes m WHERE m.endpoint_id = :endpoint_id
+        AND m.lease_token = :lease_token AND m.lease_until IS NOT NULL)"""
+
+_OPEN_SQLITE = """id = :delivery_id AND attempts = :number - 1 AND next_attempt_at IS NOT NULL"""
+
+_ATTEMPT_SQLITE = f"""
+    INSERT INTO attempts ({_ATTEMPT_COLUMNS})
+    VALUES (:delivery_id, :number, :lease_token, :started_at, :duration_ms, :status_code, :error,
+        :excerpt, :trigger,
+        {_HELD_SQLITE} AND EXISTS (SELECT 1 FROM deliveries WHERE {_OPEN_SQLITE}))
+    ON CONFLICT DO NOTHING"""
+
+_DELIVERY_SQLITE = f"""
+    UPDATE deliveries
+    SET state = :state, attempts = :number, next_attempt_at = :next_attempt_at,
+        last_status_code = :status_code, last_error = :error, settled_at = :settled_at,
+        trigger = 'scheduled'
+    WHERE {_OPEN_SQLITE} AND {_HELD_SQLITE}"""
+
+_KEEP_BODY = text("""
+    INSERT INTO rendered_bodies (event_id, profile, body) VALUES (:event_id, :profile, :body)
+    ON CONFLICT DO NOTHING""").bindparams(
+    bindparam("event_id", type_=Id), bindparam("body", type_=Bytes)
+)
+
+
+def _typed(statement: str) -> TextClause:
+    instants = ("started_at", "next_attempt_at", "settled_at")
+    present = [name for name in instants if f":{name}" in statement]
+    return text(statement).bindparams(*(bindparam(name, type_=UtcTime()) for name in present))
+
+
+_SQLITE = (_typed(_ATTEMPT_SQLITE), _typed(_DELIVERY_SQLITE))
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> None:
+    """Record attempts and move their deliveries, in the caller's transaction (1,000 at most).
+
+    An endpoint whose receiver asked for it is disabled with its notice, once.
+    """
+    if not settlements:
+        return
+    rows = [_row(each) for each in settlements]
+    if connection.dialect.name == "sqlite":
+        for statement in _SQLITE:
+            connection.execute(statement, rows)
+    else:
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        connection.execute(_POSTGRESQL, columns)
+    for each in settlements:
+        if each.outcome.disable is not None:
+            disable_once(connection, each.endpoint_id, each.outcome.disable, now)
+
+
+def keep_bodies(connection: Connection, bodies: Sequence[dict[str, Any]]) -> None:
+    """Keep rendered bodies, so that every later attempt sends the same bytes."""
+    if bodies:
+        connection.execute(_KEEP_BODY, list(bodies))
+
+
+def settle_now(database: Database, settlements: Sequence[Settlement], now: datetime) -> None:
+    """Settle in a transaction of its own."""
+    with database.write() as connection:
+        settle(connection, settlements, now)
+
+
+def _row(each: Settlement) -> dict[str, Any]:
+    return {
+        "delivery_id": each.delivery_id,
+        "endpoint_id": each.endpoint_id,
+        "lease_token": each.lease_token,
+        "number": each.number,
+        "started_at": each.started_at,
+        "duration_ms": each.duration_ms,
+        "status_code": each.outcome.status_code,
+        "error": each.outcome.error,
+        "excerpt": each.outcome.excerpt,
+        "trigger": each.trigger,
+        "state": each.state,
+        "next_attempt_at": each.next_attempt_at,
+        "settled_at": each.settled_at,
+    }

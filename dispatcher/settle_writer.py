@@ -1,0 +1,169 @@
+"""The settle writer: one thread that commits what drains produce, up to 1,000 rows at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
+
+from config.clock import Clock
+from config.log import get_logger
+from dispatcher.mailboxes import release
+from dispatcher.settle import keep_bodies, settle
+from dispatcher.settlement import Settlement
+from engine.database import Database
+from engine.errors import DatabaseUnavailable
+
+log = get_logger("settle")
+
+ROWS_PER_TRANSACTION = 1000
+#: Settlements that may wait before the drains are held up.
+BACKLOG_MAX = 8000
+#: Commits are at least this far apart, so that rows gather into batches.
+COMMIT_INTERVAL_SECONDS = 0.01
+RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Release:
+    """The end of one drain: its mailbox is given back after everything it settled."""
+
+    endpoint_id: str
+    lease_token: int
+    blocked_until: datetime | None
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A rendered body to keep."""
+
+    row: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Batch:
+    settlements: list[Settlement] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+
+class SettleWriter:
+    """Takes settlements and releases from the event loop, in order, and commits them in groups."""
+
+    def __init__(
+        self, database: Database, clock: Clock, observe: Callable[[Settlement], None] | None = None
+    ) -> None:
+        self.settled = 0
+        self._database = database
+        self._clock = clock
+        self._observe = observe
+        self._items: deque[Settlement | Release | Kept] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="settle-writer", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._room: asyncio.Event | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the thread; ``loop`` is where the drains run."""
+        self._loop = loop
+        self._room = asyncio.Event()
+        self._room.set()
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Commit what is left and end; False when that took longer than allowed."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    async def put(self, item: Settlement | Kept) -> None:
+        """Take one settlement; waits only while the writer is far behind."""
+        assert self._room is not None
+        self._items.append(item)
+        if not self._wake.is_set():
+            self._wake.set()
+        if len(self._items) > BACKLOG_MAX:
+            self._room.clear()
+            await self._room.wait()
+
+    async def release(
+        self, endpoint_id: str, lease_token: int, *, blocked_until: datetime | None = None
+    ) -> None:
+        """Give a mailbox back behind everything put before; returns when that is committed."""
+        assert self._loop is not None
+        done = self._loop.create_future()
+        self._items.append(Release(endpoint_id, lease_token, blocked_until, done))
+        self._wake.set()
+        await done
+
+    def _run(self) -> None:
+        last_commit = 0.0
+        while True:
+            self._wake.wait()
+            early = last_commit + COMMIT_INTERVAL_SECONDS - time.monotonic()
+            if early > 0 and len(self._items) < ROWS_PER_TRANSACTION and not self._stopping:
+                time.sleep(early)
+            self._wake.clear()
+            while self._items:
+                self._commit(self._take())
+                last_commit = time.monotonic()
+            if self._stopping and not self._items:
+                return
+
+    def _take(self) -> _Batch:
+        batch = _Batch()
+        for _ in range(min(len(self._items), ROWS_PER_TRANSACTION)):
+            item = self._items.popleft()
+            if isinstance(item, Settlement):
+                batch.settlements.append(item)
+            elif isinstance(item, Release):
+                batch.releases.append(item)
+            else:
+                batch.bodies.append(item.row)
+        return batch
+
+    def _commit(self, batch: _Batch) -> None:
+        """Write one group, again while the database is away: what happened must be kept."""
+        while True:
+            try:
+                self._write(batch)
+                break
+            except (OperationalError, DatabaseUnavailable) as error:
+                log.warning("settle.retried", rows=len(batch.settlements), reason=str(error)[:200])
+                time.sleep(RETRY_SECONDS)
+        self.settled += len(batch.settlements)
+        if self._observe is not None:
+            for settlement in batch.settlements:
+                self._observe(settlement)
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._written, batch.releases)
+
+    def _write(self, batch: _Batch) -> None:
+        now = self._clock.now()
+        with self._database.write() as connection:
+            keep_bodies(connection, batch.bodies)
+            settle(connection, batch.settlements, now)
+            plain = [(r.endpoint_id, r.lease_token) for r in batch.releases if not r.blocked_until]
+            release(connection, plain)
+            for each in batch.releases:
+                if each.blocked_until is not None:
+                    pair = (each.endpoint_id, each.lease_token)
+                    release(connection, [pair], blocked_until=each.blocked_until)
+
+    def _written(self, releases: list[Release]) -> None:
+        assert self._room is not None
+        if len(self._items) < BACKLOG_MAX // 2:
+            self._room.set()
+        for each in releases:
+            if not each.done.done():
+                each.done.set_result(None)

@@ -1,0 +1,110 @@
+"""Standard Webhooks 1.0 signatures, made and verified over the exact bytes. Pure.
+
+Signed are ``{id}.{timestamp}.{body}``; the header lists one ``v1,<base64>`` per secret, so that a
+receiver verifies with the old or the new one while they overlap (peers.md section 5).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets as random
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from dispatcher.errors import SignatureRefused
+from engine.errors import InvalidInput
+
+SECRET_PREFIX = "whsec_"  # noqa: S105  # public: it marks a secret
+SECRET_BYTES = 32
+SECRET_BYTES_MIN = 24
+SECRET_BYTES_MAX = 64
+TOLERANCE_SECONDS = 300
+
+ID_HEADER = "webhook-id"
+TIMESTAMP_HEADER = "webhook-timestamp"
+SIGNATURE_HEADER = "webhook-signature"
+
+
+def sign_v1(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return ``v1,<base64 of HMAC-SHA256>``; raises InvalidInput for an id that holds a dot.
+
+    A dot in the id would let one message's signature fit another (domain.md 4.2).
+    """
+    if "." in message_id:
+        raise InvalidInput(
+            f"message id {message_id!r} holds a dot", field="message_id", value=message_id
+        )
+    signed = b"%b.%d.%b" % (message_id.encode(), timestamp, body)
+    digest = hmac.digest(secret, signed, "sha256")
+    return "v1," + binascii.b2a_base64(digest, newline=False).decode("ascii")
+
+
+def signature_header(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
+    """Return one signature per secret, space-separated, in the order given (newest first)."""
+    return " ".join(sign_v1(secret, message_id, timestamp, body) for secret in secrets)
+
+
+def new_secret() -> str:
+    """Return a fresh signing secret: ``whsec_`` and the base64 of 32 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(random.token_bytes(SECRET_BYTES)).decode("ascii")
+
+
+def decode_secret(text: str) -> bytes:
+    """Return the 24 to 64 bytes of a ``whsec_`` secret, or raise InvalidInput without its text."""
+    try:
+        raw = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError:
+        raw = b""
+    if not text.startswith(SECRET_PREFIX) or not SECRET_BYTES_MIN <= len(raw) <= SECRET_BYTES_MAX:
+        raise InvalidInput(
+            f"a signing secret is {SECRET_PREFIX} and the base64 of {SECRET_BYTES_MIN} to"
+            f" {SECRET_BYTES_MAX} bytes",
+            field="secret",
+        )
+    return raw
+
+
+def verify(
+    secrets: Sequence[bytes],
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    *,
+    tolerance_seconds: int = TOLERANCE_SECONDS,
+) -> None:
+    """Accept a message signed with any of ``secrets`` lately, or raise SignatureRefused.
+
+    Header names are compared without case; unknown signature versions are skipped.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    message_id = _required(lowered, ID_HEADER)
+    timestamp = _timestamp(_required(lowered, TIMESTAMP_HEADER))
+    offered = _required(lowered, SIGNATURE_HEADER).encode("utf-8", "replace").split()
+    if abs(now.timestamp() - timestamp) > tolerance_seconds:
+        raise _refused("timestamp", f"it was signed more than {tolerance_seconds} s away from now")
+    if "." in message_id:
+        raise _refused("message_id", f"{ID_HEADER} holds a dot")
+    expected = [sign_v1(secret, message_id, timestamp, body).encode() for secret in secrets]
+    # Every pair is compared, so that time does not tell which secret, or how much of it, was right.
+    matches = [hmac.compare_digest(mine, theirs) for mine in expected for theirs in offered]
+    if not any(matches):
+        raise _refused("signature", "no signature fits the secret and these exact bytes")
+
+
+def _required(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name)
+    if not value:
+        raise _refused("header_missing", f"header {name} is missing")
+    return value
+
+
+def _timestamp(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise _refused("timestamp", f"{TIMESTAMP_HEADER} is not a number of seconds")
+    return int(text)
+
+
+def _refused(reason: str, sentence: str) -> SignatureRefused:
+    return SignatureRefused(f"the message is not accepted: {sentence}", reason=reason)

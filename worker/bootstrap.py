@@ -1,0 +1,107 @@
+"""Composition root of the processes: everything is built once, from the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dramatiq
+from dispatcher.transport import CallbackTransport
+
+from config.clock import Clock
+from config.settings import Settings
+from dispatcher.drain import Drainer
+from dispatcher.egress import EgressPolicy
+from dispatcher.endpoints import EndpointGuard
+from dispatcher.leasing import DrainSettings
+from dispatcher.relay import Relay
+from dispatcher.retry import RetryPolicy
+from dispatcher.sweep import Sweep
+from engine.database import Database, DatabaseClock
+from engine.unit_of_work import UnitsOfWork
+from worker.broker import BrokerHints, check_broker, create_broker
+from worker.keys import load_keyring
+from worker.schema import require_newest
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The parts of one process, wired together; nothing runs yet."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    broker: dramatiq.Broker
+    hints: BrokerHints
+    units: UnitsOfWork
+    guard: EndpointGuard
+
+    def relay(self) -> Relay:
+        """Return the relay of this process."""
+        return Relay(self.database, self.clock, self.hints)
+
+    def sweep(self) -> Sweep:
+        """Return the sweep of this process."""
+        return Sweep(self.database, self.clock, self.hints)
+
+    def drainer(self) -> Drainer:
+        """Return the drainer of this process, not yet started."""
+        settings = self.settings
+        policy, deadline = self.guard.policy, settings.delivery_deadline_seconds
+        return Drainer(
+            self.database,
+            self.guard.keyring,
+            transport=lambda: CallbackTransport(
+                policy, proxy=settings.egress_proxy, deadline_seconds=deadline
+            ),
+            settings=DrainSettings(
+                worker=worker_name(),
+                policy=RetryPolicy(tuple(settings.retry_schedule), settings.retry_jitter),
+                deadline_seconds=deadline,
+                in_flight_max=settings.in_flight_max,
+            ),
+            clock=self.clock,
+        )
+
+    def probes(self) -> dict[str, Callable[[], None]]:
+        """Return what must hold before this process can take events and deliver them."""
+        return {
+            "database": lambda: require_newest(self.database),
+            "broker": lambda: check_broker(self.settings.broker_url),
+        }
+
+    def close(self) -> None:
+        """Send the last hints and close what is open."""
+        self.hints.close()
+        self.broker.close()
+        self.database.dispose()
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> Application:
+    """Put a process together; raises KeysMissing or KeysUnreadable. Nothing is connected yet.
+
+    ``clock`` replaces the database's: only a demonstration that lives through weeks needs that.
+    """
+    keyring = load_keyring(settings)
+    database = Database(settings.database)
+    broker = create_broker(settings.broker_url)
+    hints = BrokerHints(broker)
+    return Application(
+        settings=settings,
+        database=database,
+        clock=clock or DatabaseClock(database),
+        broker=broker,
+        hints=hints,
+        # Every unit of work asks the database what time it is, unless a clock is given.
+        units=UnitsOfWork(database, clock, hint=hints.relay),
+        guard=EndpointGuard(
+            EgressPolicy.from_settings(settings.egress_allow, settings.allow_http), keyring
+        ),
+    )
+
+
+def worker_name() -> str:
+    """Return a name for this process that says where it runs."""
+    return f"{socket.gethostname()}/{os.getpid()}"

@@ -1,0 +1,55 @@
+"""The keys that seal endpoint secrets at rest: from the settings, else from the data folder."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+from config.errors import TillbellError
+from config.settings import Settings, decode_key
+from dispatcher.secrets import KeyRing
+
+FILE_NAME = "secret.keys"
+
+
+class KeysMissing(TillbellError):
+    """There is no key to seal or open secrets with."""
+
+    code = "KEYS_MISSING"
+
+
+class KeysUnreadable(TillbellError):
+    """The key file holds something that is not a key."""
+
+    code = "KEYS_UNREADABLE"
+
+
+def load_keyring(settings: Settings) -> KeyRing:
+    """Return the keys of ``TILLBELL_SECRET_KEYS``, else of the data folder, or raise KeysMissing."""
+    if settings.secret_keys:
+        return KeyRing([decode_key(key) for key in settings.secret_keys])
+    path = settings.data_dir / FILE_NAME
+    if not path.exists():
+        raise KeysMissing(
+            "no secret keys: set TILLBELL_SECRET_KEYS to the base64 of 32 random bytes"
+            f" or run 'tillbell init', which writes {path}"
+        )
+    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        return KeyRing([decode_key(line, number) for number, line in enumerate(lines, 1)])
+    except ValueError as error:
+        raise KeysUnreadable(f"{path}: {error}") from None
+
+
+def ensure_keys(settings: Settings) -> Path | None:
+    """Write a fresh key into the data folder unless there is one; return the file it made."""
+    path = settings.data_dir / FILE_NAME
+    if settings.secret_keys or path.exists():
+        return None
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # Created unreadable for others from the start; refuses to overwrite a key made meanwhile.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
+    return path

@@ -1,0 +1,101 @@
+"""Long-running processes: start, wait for a signal, stop within 30 seconds."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from reconciler.schedule import Schedule
+
+from api.app import create_app
+from config.log import get_logger
+from worker.bootstrap import Application
+from worker.broker import create_worker, declare_actors
+
+log = get_logger("process")
+
+#: After SIGTERM what is in flight is finished or released within this.
+GRACE_SECONDS = 25.0
+
+
+@contextmanager
+def dispatching(application: Application) -> Iterator[None]:
+    """Consume hints and drain mailboxes while the block runs; then finish or release what is in flight."""
+    drainer = application.drainer()
+    drainer.start()
+    declare_actors(application.broker, application.relay(), drainer)
+    worker = create_worker(application.broker, threads=application.settings.worker_threads)
+    worker.start()
+    log.info("worker.started", database=application.database.location)
+    try:
+        yield
+    finally:
+        worker.stop(timeout=5_000)
+        finished = drainer.stop(GRACE_SECONDS)
+        log.info("worker.stopped", everything_settled=finished)
+
+
+@contextmanager
+def scheduling(application: Application) -> Iterator[None]:
+    """Sweep and reconcile on schedule while the block runs."""
+    schedule = Schedule(
+        application.database,
+        application.units,
+        application.sweep(),
+        sweep_seconds=application.settings.sweep_seconds,
+    )
+    schedule.start()
+    log.info("scheduler.started", sweep_seconds=application.settings.sweep_seconds)
+    try:
+        yield
+    finally:
+        schedule.stop()
+        log.info("scheduler.stopped")
+
+
+def run_worker(application: Application) -> None:
+    """Deliver until SIGTERM or SIGINT."""
+    stop = stop_signal()
+    with dispatching(application):
+        stop.wait()
+
+
+def run_scheduler(application: Application) -> None:
+    """Sweep and reconcile until SIGTERM or SIGINT."""
+    stop = stop_signal()
+    with scheduling(application):
+        stop.wait()
+
+
+def run_api(application: Application) -> None:
+    """Serve HTTP until SIGTERM or SIGINT."""
+    _serve_http(application)
+
+
+def run_everything(application: Application) -> None:
+    """Serve HTTP, deliver, sweep and reconcile in this one process until SIGTERM or SIGINT."""
+    with dispatching(application), scheduling(application):
+        _serve_http(application)
+
+
+def stop_signal() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _serve_http(application: Application) -> None:
+    app = create_app(application.database, application.clock, application.probes())
+    uvicorn.run(
+        app,
+        host=application.settings.api_host,
+        port=application.settings.api_port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
