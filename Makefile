@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 HASHED := $(PIP) --require-hashes
 LOCK := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -36,7 +36,7 @@ lint: $(VENV)/.test ## everything of test but the tests
 
 lock: $(VENV)/.created ## pin the newest versions that pyproject.toml allows, with hashes
 	@$(BIN)/python -m venv $(VENV)/lock
-	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(VENV)/lock/bin/python -m pip install -qq --disable-pip-version-check uv
 	@$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
 	@$(LOCK) --upgrade --extra test -c requirements/runtime.txt pyproject.toml -o requirements/test.txt
 	@$(LOCK) --upgrade --group build -o requirements/build.txt
