@@ -1,4 +1,4 @@
-"""One timer for the deadlines of all calls: a timer each would cost more than the rest of a call."""
+"""One timer for the deadlines of all calls: one each would be set and cancelled for nothing."""
 
 from __future__ import annotations
 

@@ -25,12 +25,13 @@ from engine.errors import InvalidInput
 #: A name may have a thousand addresses; a call tries no more than these.
 ADDRESSES_TRIED_MAX = 3
 PROXY_HEAD_BYTES_MAX = 8192
+HEAD_END = b"\r\n\r\n"
 TLS_SHUTDOWN_SECONDS = 1.0
 
 
 @cache
 def system_tls() -> ssl.SSLContext:
-    """Return the process's one TLS context: the system's store, host names checked, TLS 1.2 or later.
+    """Return the process's one TLS context: system store, host names checked, TLS 1.2 or later.
 
     Building it costs 27 ms (ceilings.md C), so it is never built per call.
     """
@@ -75,19 +76,19 @@ class Dialer:
     connect_seconds: float
 
     async def dial(
-        self, owner: Owner, target: Target, addresses: tuple[IPAddress, ...], deadline_at: float
+        self, owner: Owner, target: Target, literals: tuple[str, ...], deadline_at: float
     ) -> HttpConnection:
-        """Return a connection to the first of ``addresses`` that takes one, or raise CallbackFailed."""
+        """Return a connection to the first address that takes one, or raise CallbackFailed."""
         failure = CallbackFailed("connect", "the host has no address")
-        for address in addresses[:ADDRESSES_TRIED_MAX]:
+        for literal in literals[:ADDRESSES_TRIED_MAX]:
             try:
-                opened = await self._open_socket(target, address, deadline_at)
+                opened = await self._open_socket(target, parse_address(literal), deadline_at)
             except CallbackFailed as error:
                 if error.kind != "connect":
                     raise
                 failure = error
                 continue
-            return await self._start(owner, target, address, opened, deadline_at)
+            return await self._start(owner, target, literal, opened, deadline_at)
         raise failure
 
     async def _open_socket(
@@ -111,7 +112,7 @@ class Dialer:
         self,
         owner: Owner,
         target: Target,
-        address: IPAddress,
+        literal: str,
         opened: socket.socket,
         deadline_at: float,
     ) -> HttpConnection:
@@ -121,7 +122,7 @@ class Dialer:
         try:
             async with asyncio.timeout_at(min(until, deadline_at)):
                 _, connection = await loop.create_connection(
-                    lambda: HttpConnection(owner, (target.origin, address), str(address)),
+                    lambda: HttpConnection(owner, (target.origin, literal), literal),
                     sock=opened,
                     ssl=(self.tls or system_tls()) if over_tls else None,
                     server_hostname=target.host if over_tls else None,
@@ -166,7 +167,7 @@ def check_peer(opened: socket.socket, address: IPAddress) -> None:
 
 
 async def _open_tunnel(proxy: Proxy, address: IPAddress, port: int) -> socket.socket:
-    """Ask the proxy for a tunnel to the pinned address: it is not given the name to resolve again."""
+    """Ask the proxy for a tunnel to the pinned address; it gets no name to resolve once more."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
     literal = str(found[0][4][0])
@@ -179,7 +180,19 @@ async def _open_tunnel(proxy: Proxy, address: IPAddress, port: int) -> socket.so
             ask += b"proxy-authorization: " + proxy.authorization + b"\r\n"
         await loop.sock_sendall(opened, ask + b"\r\n")
         head = await _read_head(opened)
-        if not re_tunnel(head):
+        # Bytes after the head would come from the proxy itself: behind it nobody speaks first.
+        if not head.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")) or not head.endswith(HEAD_END):
             raise CallbackFailed("connect", "the egress proxy refused the tunnel")
         undo.pop_all()
     return opened
+
+
+async def _read_head(opened: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    head = b""
+    while HEAD_END not in head and len(head) < PROXY_HEAD_BYTES_MAX:
+        received = await loop.sock_recv(opened, PROXY_HEAD_BYTES_MAX)
+        if not received:
+            break
+        head += received
+    return head

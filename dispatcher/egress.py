@@ -21,6 +21,7 @@ URL_LENGTH_MAX = 2048
 HOST_LENGTH_MAX = 253
 DEFAULT_PORTS = {"https": 443, "http": 80}
 HTTPS_PORTS = frozenset({443, 8443})
+HEAD_START = b" %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\ncontent-length: "
 LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 #: Names that lead into a platform's own network, whatever they resolve to.
 RESERVED_NAME = re.compile(
@@ -115,22 +116,21 @@ class EgressPolicy:
 class Target:
     """A vetted URL, split into what a call needs.
 
-    ``target`` is the path with its query; ``address`` is set when the host is an IP literal;
-    ``holes_only`` demands that every address of the name lies in a hole.
+    ``origin`` is what a connection is bound to, besides its address; ``target`` the path with its
+    query; ``head_start`` the request's head from after the method to before the content length;
+    ``literal`` the address when the host is one, IPv4-mapped ones as IPv4; ``holes_only`` demands
+    that every address of the name lies in a hole.
     """
 
     scheme: str
     host: str
     port: int
     target: bytes
+    origin: str
     host_header: bytes
-    address: IPAddress | None
+    head_start: bytes
+    literal: str | None
     holes_only: bool
-
-    @property
-    def origin(self) -> tuple[str, str, int]:
-        """What a connection is bound to, besides its address."""
-        return self.scheme, self.host, self.port
 
 
 def address_allowed(address: IPAddress, policy: EgressPolicy) -> bool:
@@ -160,8 +160,10 @@ def check_url(url: str, policy: EgressPolicy) -> Target:
         host=host,
         port=port,
         target=parsed.raw_path,
+        origin=f"{parsed.scheme}://{shown}:{port}",
         host_header=parsed.netloc,
-        address=address,
+        head_start=HEAD_START % (parsed.raw_path, parsed.netloc),
+        literal=None if address is None else str(address),
         holes_only=_needs_hole(host, address, port, policy),
     )
 

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection that asks and hears one answer at a time, within fixed bounds.
 
-At most 64 KiB of head (interim answers included) and 64 KiB of body are read, 4 KiB are kept, as the
-raw bytes they are: nothing is decoded or followed.
+At most 64 KiB of head (interim answers included) and 64 KiB of body are read, 4 KiB are kept, as
+the raw bytes they are: nothing is decoded or followed.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ class HttpConnection(asyncio.Protocol):
         self._reset()
         self._asked += 1
         answer = self._answer = self._loop.create_future()
-        self._transport.write(request)
+        if self._transport.is_closing():
+            self._fail("reset")
+        else:
+            self._transport.write(request)
         return answer
 
     def waits_for(self, answer: asyncio.Future[Answer]) -> bool:

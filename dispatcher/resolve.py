@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dispatcher.addresses import IPAddress, parse_address
+from dispatcher.addresses import parse_address
 from dispatcher.egress import EgressPolicy, Reach
 from dispatcher.errors import CallbackFailed
 
@@ -27,9 +27,9 @@ Lookup = Callable[[str], Awaitable[Iterable[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a name meant when it was looked up: every address, and how far they may be called."""
+    """What a name meant when it was looked up: its addresses, and how far all may be called."""
 
-    addresses: tuple[IPAddress, ...]
+    literals: tuple[str, ...]
     reach: Reach
     expires_at: float
 
@@ -66,8 +66,8 @@ class Resolver:
                 # Shielded: the lookup serves every call that waits for this name.
                 return await asyncio.shield(task)
         except TimeoutError:
-            kind = "timeout" if deadline_at < until else "dns"
-            raise CallbackFailed(kind, "the host name was not resolved in time") from None
+            message = "the host name was not resolved in time"
+            raise CallbackFailed("timeout" if deadline_at < until else "dns", message) from None
         except (OSError, UnicodeError) as error:  # UnicodeError: a name the system cannot encode
             raise CallbackFailed("dns", "the host name could not be resolved") from error
         except asyncio.CancelledError:
@@ -89,7 +89,8 @@ class Resolver:
         if not addresses:
             raise OSError("the name has no address")
         expires_at = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        answer = Resolution(addresses, self._policy.reach_of_all(addresses), expires_at)
+        literals = tuple(str(address) for address in addresses)
+        answer = Resolution(literals, self._policy.reach_of_all(addresses), expires_at)
         if len(self._answers) >= ANSWERS_MAX:
             self._answers.clear()
         self._answers[host] = answer
