@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,8 +32,9 @@ _BODIES = """
 
 
 def _typed(statement: str) -> TextualSelect:
-    instants = [bindparam(n, type_=UtcTime()) for n in ("now", "cursor_at") if f":{n}" in statement]
-    ids = [bindparam(n, type_=Id) for n in ("endpoint_id", "cursor_id") if f":{n}" in statement]
+    present = set(re.findall(r"(?<!:):(\w+)", statement))
+    instants = [bindparam(name, type_=UtcTime()) for name in present & {"now", "cursor_at"}]
+    ids = [bindparam(name, type_=Id) for name in present & {"endpoint_id", "cursor_id"}]
     return (
         text(statement)
         .bindparams(*instants, *ids)

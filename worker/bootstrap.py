@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import dramatiq
-from dispatcher.transport import CallbackTransport
 
 from config.clock import Clock
 from config.settings import Settings
@@ -19,6 +18,7 @@ from dispatcher.leasing import DrainSettings
 from dispatcher.relay import Relay
 from dispatcher.retry import RetryPolicy
 from dispatcher.sweep import Sweep
+from dispatcher.transport import CallbackTransport
 from engine.database import Database, DatabaseClock
 from engine.unit_of_work import UnitsOfWork
 from worker.broker import BrokerHints, check_broker, create_broker

@@ -26,7 +26,7 @@ class KeysUnreadable(TillbellError):
 
 
 def load_keyring(settings: Settings) -> KeyRing:
-    """Return the keys of ``TILLBELL_SECRET_KEYS``, else of the data folder, or raise KeysMissing."""
+    """Return the keys of ``TILLBELL_SECRET_KEYS``, else of the data folder."""
     if settings.secret_keys:
         return KeyRing([decode_key(key) for key in settings.secret_keys])
     path = settings.data_dir / FILE_NAME

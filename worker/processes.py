@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from reconciler.schedule import Schedule
 
 from api.app import create_app
 from config.log import get_logger
+from reconciler.schedule import Schedule
 from worker.bootstrap import Application
 from worker.broker import create_worker, declare_actors
 
@@ -23,7 +23,7 @@ GRACE_SECONDS = 25.0
 
 @contextmanager
 def dispatching(application: Application) -> Iterator[None]:
-    """Consume hints and drain mailboxes while the block runs; then finish or release what is in flight."""
+    """Consume hints and drain mailboxes while the block runs; then finish what is in flight."""
     drainer = application.drainer()
     drainer.start()
     declare_actors(application.broker, application.relay(), drainer)
@@ -45,6 +45,7 @@ def scheduling(application: Application) -> Iterator[None]:
         application.database,
         application.units,
         application.sweep(),
+        hints=application.hints,
         sweep_seconds=application.settings.sweep_seconds,
     )
     schedule.start()

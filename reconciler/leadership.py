@@ -1,0 +1,38 @@
+"""Leadership: of any number of schedulers one leads, for as long as its lease row says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from reconciler.tables import leaderships
+
+LEASE = timedelta(seconds=15)
+
+
+def lead(connection: Connection, duty: str, holder: str, now: datetime) -> bool:
+    """Take or keep the lead of a duty; False while another holder's lease lasts.
+
+    Losing the lead in the middle of a check is harmless: every heal is guarded by its own row.
+    """
+    dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    row = {"duty": duty, "holder": holder, "lease_until": now + LEASE}
+    made = connection.execute(dialect_insert(leaderships).values(row).on_conflict_do_nothing())
+    if made.rowcount == 1:
+        return True
+    taken = connection.execute(
+        update(leaderships)
+        .where(leaderships.c.duty == duty)
+        .where(or_(leaderships.c.holder == holder, leaderships.c.lease_until < now))
+        .values(row)
+    )
+    return taken.rowcount == 1
+
+
+def resign(connection: Connection, duty: str, holder: str) -> None:
+    """Give the lead up, so that another need not wait for the lease to end."""
+    connection.execute(
+        delete(leaderships).where(leaderships.c.duty == duty, leaderships.c.holder == holder)
+    )

@@ -1,0 +1,58 @@
+"""Orders: state that moved without the event that should have told it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, String, cast, exists, func, select
+
+from engine import order_events
+from engine.order_tables import chain_orders
+from engine.tables import events
+from engine.unit_of_work import UnitOfWork
+from reconciler.check import Check, Finding, Found, Scope, Severity
+
+FINDINGS_MAX = 1000
+
+
+def _find(connection: Connection, scope: Scope) -> Found:
+    """Compare each order's version with its newest event, of those that changed lately."""
+    changed = chain_orders.c.updated_at <= scope.as_of
+    if scope.since is not None:
+        changed &= chain_orders.c.updated_at >= scope.since
+    told = exists().where(
+        events.c.subject_id == cast(chain_orders.c.id, String),
+        events.c.sequence == chain_orders.c.version,
+    )
+    scanned = connection.execute(
+        select(func.count()).select_from(chain_orders).where(changed)
+    ).scalar_one()
+    rows = connection.execute(
+        select(chain_orders.c.id, chain_orders.c.chain_status, chain_orders.c.version)
+        .where(changed, ~told)
+        .order_by(chain_orders.c.updated_at, chain_orders.c.id)
+        .limit(FINDINGS_MAX)
+    ).all()
+    findings = [
+        Finding(
+            f"chain_order {row.id}",
+            expected={"event_sequence": row.version, "status": row.chain_status},
+            actual="no event of that version",
+            key=row.id,
+        )
+        for row in rows
+    ]
+    return Found(scanned, findings)
+
+
+def _heal(work: UnitOfWork, finding: Finding, _scope: Scope) -> bool:
+    """Raise the missing event with the key it would have had: raising twice is one event."""
+    return bool(order_events.raise_missing(work, finding.key))
+
+
+ORDERS_TOLD = Check(
+    id="K01",
+    title="Order state that moved without an event",
+    severity=Severity.WARNING,
+    every_seconds=60,
+    find=_find,
+    heal=_heal,
+)

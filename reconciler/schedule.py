@@ -1,0 +1,102 @@
+"""The schedule: APScheduler says "look now"; what is due is a question to the database."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.errors import TillbellError
+from config.log import get_logger
+from dispatcher.hints import Hints
+from dispatcher.sweep import Sweep
+from engine.database import Database, DatabaseClock
+from engine.unit_of_work import UnitsOfWork
+from reconciler.check import Check
+from reconciler.checks import CHECKS
+from reconciler.leadership import lead, resign
+from reconciler.runner import Runner
+
+log = get_logger("schedule")
+
+DUTY = "reconciler"
+LEAD_SECONDS = 5
+
+
+class Schedule:
+    """Ticks the sweep and every check by interval, in UTC, one instance of each at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        units: UnitsOfWork,
+        sweep: Sweep,
+        *,
+        hints: Hints,
+        sweep_seconds: float,
+    ) -> None:
+        self._database = database
+        self._clock = DatabaseClock(database)
+        self._runner = Runner(units, hints)
+        self._sweep = sweep
+        self._holder = f"{socket.gethostname()}/{os.getpid()}/{threading.get_ident()}"
+        self._leading = False
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._add("sweep", sweep_seconds, self._sweep.run_once)
+        self._add("lead", LEAD_SECONDS, self._lead)
+        for check in CHECKS.values():
+            self._add(check.id, check.every_seconds, lambda check=check: self._look(check))
+
+    def start(self) -> None:
+        """Begin ticking."""
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._guarded("lead", self._lead)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish what runs, then give up the lead."""
+        self._scheduler.shutdown(wait=True)
+        self._guarded("resign", self._resign)
+
+    def _add(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        self._scheduler.add_job(
+            lambda: self._guarded(name, work),
+            "interval",
+            seconds=seconds,
+            id=name,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+
+    def _look(self, check: Check) -> None:
+        if self._leading:
+            for _ in self._runner.run([check.id], actor="scheduler", full=False):
+                pass
+
+    def _lead(self) -> None:
+        self._clock.sync()
+        with self._database.write() as connection:
+            leading = lead(connection, DUTY, self._holder, self._clock.now())
+        if leading != self._leading:
+            log.info("lead.changed", leading=leading)
+        self._leading = leading
+
+    def _resign(self) -> None:
+        with self._database.write() as connection:
+            resign(connection, DUTY, self._holder)
+
+    def _guarded(self, name: str, work: Callable[[], object]) -> None:
+        """Keep one failed tick from ending the schedule; the next tick looks again."""
+        try:
+            work()
+        except (TillbellError, SQLAlchemyError) as error:
+            if name == "lead":
+                self._leading = False
+            log.warning("tick.failed", tick=name, reason=str(error)[:200])
