@@ -23,7 +23,7 @@ def numbered(url: str, number: int) -> str:
     parts = urlsplit(url)
     if parts.scheme == "unix":
         query = dict(parse_qsl(parts.query)) | {"db": str(number)}
-        return urlunsplit(parts._replace(query=urlencode(query)))
+        return f"unix://{parts.path}?{urlencode(query)}"
     return urlunsplit(parts._replace(path=f"/{number}"))
 
 
@@ -47,7 +47,7 @@ class OwnDatabase:
                 return True
         except ResponseError:  # the server has fewer databases than numbers
             pass
-        self._leases.delete(self._lease)
+        self.give_up()
         return False
 
     def empty(self) -> None:
@@ -61,6 +61,10 @@ class OwnDatabase:
     def release(self) -> None:
         """Delete every key of this number and give it back."""
         self._keys.flushdb()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Give the number back with whatever it holds."""
         self._leases.delete(self._lease)
 
     def close(self) -> None:

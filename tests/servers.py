@@ -89,7 +89,7 @@ def _find(kind: Kind, stack: ExitStack) -> str:
     for source in [sources[name] for name in sources if name in allowed]:
         try:
             return source(kind, stack)
-        except NoServer as error:
+        except (NoServer, OSError) as error:
             reasons.append(str(error))
     raise NoServer(f"no {kind.title} server for the tests: {'; '.join(reasons)}")
 
@@ -120,9 +120,11 @@ def _packaged(kind: Kind, stack: ExitStack) -> str:
     folder = _new_folder(stack)
     if os.geteuid() == 0:
         # The server runs as another user, who may not enter a virtual environment below a private
-        # home: a copy lets the modes of those folders alone.
-        shutil.copytree(PACKAGED, folder / "programs", symlinks=True)
-        programs = folder / "programs" / kind.packaged
+        # home: a copy of his own lets the modes of those folders alone.
+        copy = shutil.copytree(PACKAGED, folder / "programs", symlinks=True)
+        for path in (copy, *copy.rglob("*")):
+            os.chown(path, *_server_user(), follow_symlinks=False)
+        programs = copy / kind.packaged
     return _started(kind, programs, folder, stack)
 
 
