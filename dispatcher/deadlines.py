@@ -50,6 +50,7 @@ class DeadlineWatch:
         self._deadlines.clear()
         if self._timer is not None:
             self._timer.cancel()
+        self._timer, self._timer_at = None, NEVER
 
     def _set_timer(self, at: float) -> None:
         if self._timer is not None:
