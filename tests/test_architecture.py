@@ -20,6 +20,7 @@ PLANTED = {
     "One file owns httpx": ("dispatcher/relay.py", "import httpx"),
     "One file owns APScheduler": ("worker/bootstrap.py", "import apscheduler"),
     "Only the worker knows Dramatiq": ("dispatcher/hints.py", "import dramatiq"),
+    "Only the command line knows typer": ("api/app.py", "import typer"),
     "Only the API knows FastAPI": ("reconciler/runs.py", "import fastapi"),
 }
 
