@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -99,6 +100,16 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database to use: the one that is set, else SQLite in the data folder."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'tillbell.db'}"
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the environment in which a child process has these same settings."""
+        mine = {
+            f"TILLBELL_{name.upper()}": ",".join(map(str, value))
+            if isinstance(value, list)
+            else str(value)
+            for name, value in self.model_dump(exclude_none=True).items()
+        }
+        return {**os.environ, **mine}
 
     @property
     def embedded(self) -> bool:

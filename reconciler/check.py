@@ -67,8 +67,8 @@ class Tools:
 class Check:
     """One registered check.
 
-    ``heal`` changes one finding inside a unit of work and says whether it did; ``mend`` works on
-    all of them in transactions of its own. A check with neither only reports.
+    ``heal`` changes findings inside one unit of work and returns those it healed; ``mend`` works
+    in transactions of its own and returns how many. A check with neither only reports.
     """
 
     id: str
@@ -76,7 +76,7 @@ class Check:
     severity: Severity
     every_seconds: int
     find: Callable[[Connection, Scope], Found]
-    heal: Callable[[UnitOfWork, Finding, Scope], bool] | None = None
+    heal: Callable[[UnitOfWork, Sequence[Finding], Scope], list[Finding]] | None = None
     mend: Callable[[Tools, Sequence[Finding]], int] | None = None
 
     @property

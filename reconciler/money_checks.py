@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from collections.abc import Sequence
 
-from engine import ledger, milestones, wallet_levels
-from engine.ledger_tables import ledger_entries
+from sqlalchemy import Connection, String, cast, func, select
+
+from engine import ledger_checks, milestones, wallet_levels
+from engine import wallets as wallet_service
+from engine.ledger_tables import ledger_accounts, ledger_entries, wallets
+from engine.postings import WALLET
 from engine.unit_of_work import UnitOfWork
 from reconciler.check import Check, Finding, Found, Scope, Severity
 
@@ -28,37 +32,45 @@ def _find_due(connection: Connection, scope: Scope) -> Found:
     )
 
 
-def _emit(work: UnitOfWork, finding: Finding, scope: Scope) -> bool:
-    """Give the milestone its one outcome; two schedulers cannot both."""
-    return milestones.emit(work, finding.key, scope.as_of) == "emitted"
+def _emit(work: UnitOfWork, findings: Sequence[Finding], scope: Scope) -> list[Finding]:
+    """Give each milestone its one outcome; two schedulers cannot both."""
+    outcomes = milestones.emit_many(work, [each.key for each in findings], scope.as_of)
+    return [each for each in findings if outcomes.get(each.key) == milestones.EMITTED]
 
 
 def _find_levels(connection: Connection, _scope: Scope) -> Found:
-    scanned, rows = wallet_levels.misjudged(connection)
-    return Found(
-        scanned,
-        [
-            Finding(
-                f"wallet {row['tenant_id']}",
-                expected=row["expected"],
-                actual=row["low_state"],
-                key=row["tenant_id"],
-            )
-            for row in rows
-        ],
+    """Compare the level of each watched wallet with what its balance says."""
+    account = ledger_accounts
+    watched = select(wallets, account).join(
+        account,
+        (account.c.book == cast(wallets.c.tenant_id, String))
+        & (account.c.code == WALLET)
+        & (account.c.currency == wallets.c.currency),
     )
+    scanned, findings = 0, []
+    for row in connection.execute(watched).mappings():
+        scanned += 1
+        facts = dict(row)
+        figures = wallet_levels.figures_of(facts, facts)
+        level = wallet_levels.next_level(
+            row["low_state"], figures.available, row["low_threshold_minor"]
+        )
+        if level != row["low_state"]:
+            subject = f"wallet {row['tenant_id']}"
+            findings.append(Finding(subject, level, row["low_state"], row["tenant_id"]))
+    return Found(scanned, findings)
 
 
-def _judge(work: UnitOfWork, finding: Finding, _scope: Scope) -> bool:
-    """Evaluate the wallet again; the change raises its event."""
-    return bool(wallet_levels.reevaluate(work, finding.key))
+def _judge(work: UnitOfWork, findings: Sequence[Finding], _scope: Scope) -> list[Finding]:
+    """Evaluate each wallet again; the change raises its event."""
+    return [each for each in findings if wallet_service.reevaluate(work, each.key)]
 
 
 def _find_drift(connection: Connection, _scope: Scope) -> Found:
     scanned = connection.execute(select(func.count()).select_from(ledger_entries)).scalar_one()
     findings = [
         Finding(each["subject"], each.get("expected"), each.get("actual"))
-        for each in ledger.verify(connection)
+        for each in ledger_checks.verify(connection)
     ]
     return Found(scanned, findings)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, String, cast, exists, func, select
 
-from engine import order_events
-from engine.order_tables import chain_orders
+from engine import orders
+from engine.order_tables import chain_orders, order_log
 from engine.tables import events
 from engine.unit_of_work import UnitOfWork
 from reconciler.check import Check, Finding, Found, Scope, Severity
@@ -14,11 +16,16 @@ FINDINGS_MAX = 1000
 
 
 def _find(connection: Connection, scope: Scope) -> Found:
-    """Compare each order's version with its newest event, of those that changed lately."""
+    """Compare each order's version and status with its timeline and its newest event."""
     changed = chain_orders.c.updated_at <= scope.as_of
     if scope.since is not None:
         changed &= chain_orders.c.updated_at >= scope.since
-    told = exists().where(
+    logged = exists().where(
+        order_log.c.chain_order_id == chain_orders.c.id,
+        order_log.c.seq == chain_orders.c.version,
+        order_log.c.to_status == chain_orders.c.chain_status,
+    )
+    told = logged & exists().where(
         events.c.subject_id == cast(chain_orders.c.id, String),
         events.c.sequence == chain_orders.c.version,
     )
@@ -43,9 +50,9 @@ def _find(connection: Connection, scope: Scope) -> Found:
     return Found(scanned, findings)
 
 
-def _heal(work: UnitOfWork, finding: Finding, _scope: Scope) -> bool:
-    """Raise the missing event with the key it would have had: raising twice is one event."""
-    return bool(order_events.raise_missing(work, finding.key))
+def _heal(work: UnitOfWork, findings: Sequence[Finding], _scope: Scope) -> list[Finding]:
+    """Raise each missing event with the key it would have had: raising twice is one event."""
+    return [each for each in findings if orders.raise_missing(work, each.key)]
 
 
 ORDERS_TOLD = Check(

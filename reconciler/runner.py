@@ -134,7 +134,7 @@ class Runner:
     ) -> list[Finding]:
         assert check.heal is not None
         with self._units.begin(actor=actor, source="reconciler") as work:
-            return [finding for finding in batch if check.heal(work, finding, scope)]
+            return check.heal(work, batch, scope)
 
     def _last_look(self, check: Check) -> datetime | None:
         newest = (

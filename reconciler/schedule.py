@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
@@ -51,7 +52,7 @@ class Schedule:
         self._add("sweep", sweep_seconds, self._sweep.run_once)
         self._add("lead", LEAD_SECONDS, self._lead)
         for check in CHECKS.values():
-            self._add(check.id, check.every_seconds, lambda check=check: self._look(check))
+            self._add(check.id, check.every_seconds, partial(self._look, check))
 
     def start(self) -> None:
         """Begin ticking."""
