@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 
 import dispatcher.tables
-import engine.tables
+import engine.schema
+import reconciler.tables
 from config.clock import FixedClock
 from engine.database import Database, metadata
 from engine.unit_of_work import UnitsOfWork
 from tests.loopback import only_loopback
 from tests.redis_numbers import OwnDatabase, own_database
-from tests.server_kinds import PostgreSQL, RedisServer
+from tests.server_kinds import PostgreSQL, RedisServer, new_database
 from tests.servers import NoServer, server
 
 assert dispatcher.tables
-assert engine.tables
+assert engine.schema
+assert reconciler.tables
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -42,25 +43,13 @@ def _this_machine_only() -> Iterator[None]:
 def postgresql_url() -> Iterator[str]:
     """Return the address of this run's own PostgreSQL database, with the schema in place."""
     try:
-        with server(PostgreSQL()) as address:
-            yield from _own_postgresql(address)
+        with server(PostgreSQL()) as address, new_database(address) as url:
+            target = create_engine(url)
+            metadata.create_all(target)
+            target.dispose()
+            yield url
     except NoServer as error:
         pytest.fail(str(error), pytrace=False)
-
-
-def _own_postgresql(address: str) -> Iterator[str]:
-    admin = create_engine(address, isolation_level="AUTOCOMMIT")
-    name = f"tillbell_test_{os.getpid()}_{secrets.token_hex(4)}"
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(address).set(database=name)
-    target = create_engine(url)
-    metadata.create_all(target)
-    target.dispose()
-    yield url.render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @pytest.fixture(scope="session")

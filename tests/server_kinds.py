@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import os
+import secrets
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -86,6 +89,19 @@ class PostgreSQL(Kind):
     def url(self, port: int) -> str:
         """Return the address of a server started by ``command``."""
         return f"{DRIVER}://postgres@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def new_database(url: str) -> Iterator[str]:
+    """Yield the address of an empty database of its own name beside the one at ``url``."""
+    server = make_url(url)
+    name = f"tillbell_test_{os.getpid()}_{secrets.token_hex(4)}"
+    admin = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 class RedisServer(Kind):
