@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -26,6 +26,8 @@ class UnitOfWork:
 
     def raise_event(self, draft: EventDraft) -> None:
         """Keep an event to be inserted, in order, just before this transaction commits."""
+        if draft.occurred_at is None:
+            draft = replace(draft, occurred_at=self.now)
         self.drafts.append(draft)
 
 
@@ -45,9 +47,13 @@ class UnitsOfWork:
     def begin(self, *, actor: str, source: str = "cli") -> Iterator[UnitOfWork]:
         """Open a transaction; it commits with its events unless the block raises."""
         with self.database.write() as connection:
-            now = database_now(connection) if self.clock is None else self.clock.now()
-            work = UnitOfWork(connection, now, actor, source)
+            work = UnitOfWork(connection, self._now(connection), actor, source)
             yield work
-            record(connection, work.drafts, now)
+            if work.drafts:
+                # Stamped as late as can be: what waits, waits from the commit on.
+                record(connection, work.drafts, self._now(connection))
         if work.drafts and self.hint is not None:
             self.hint()
+
+    def _now(self, connection: Connection) -> datetime:
+        return database_now(connection) if self.clock is None else self.clock.now()

@@ -97,7 +97,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Application:
         # Every unit of work asks the database what time it is, unless a clock is given.
         units=UnitsOfWork(database, clock, hint=hints.relay),
         guard=EndpointGuard(
-            EgressPolicy.from_settings(settings.egress_allow, allow_http=settings.allow_http), keyring
+            EgressPolicy.from_settings(settings.egress_allow, allow_http=settings.allow_http),
+            keyring,
         ),
     )
 

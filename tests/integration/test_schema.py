@@ -1,4 +1,4 @@
-"""Migrations: they make exactly the schema the code describes, on both databases, and can be repeated."""
+"""Migrations make exactly the schema the code describes, on both databases, repeatably."""
 
 from __future__ import annotations
 

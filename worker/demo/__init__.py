@@ -1,0 +1,1 @@
+"""The main job on real input: orders in, verified callbacks out, replay, reconcile."""
