@@ -180,8 +180,9 @@ async def _open_tunnel(proxy: Proxy, address: IPAddress, port: int) -> socket.so
             ask += b"proxy-authorization: " + proxy.authorization + b"\r\n"
         await loop.sock_sendall(opened, ask + b"\r\n")
         head = await _read_head(opened)
+        status, end, surplus = head.partition(HEAD_END)
         # Bytes after the head would come from the proxy itself: behind it nobody speaks first.
-        if not head.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")) or not head.endswith(HEAD_END):
+        if surplus or not end or not status.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")):
             raise CallbackFailed("connect", "the egress proxy refused the tunnel")
         undo.pop_all()
     return opened

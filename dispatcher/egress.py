@@ -26,8 +26,10 @@ LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 #: Names that lead into a platform's own network, whatever they resolve to.
 RESERVED_NAME = re.compile(
     r"(.+\.)?(internal|local|svc)|(instance-data|kubernetes\.default)(\..+)?"
+    r"|localhost[0-9]*\..+|localhost[0-9]+"
 )
-LOOPBACK_NAME = re.compile(r"localhost[0-9]*(\..+)?|.+\.localhost")
+#: These mean this machine by definition (RFC 6761, 6.3).
+LOOPBACK_NAME = re.compile(r"(.+\.)?localhost")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 

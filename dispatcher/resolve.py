@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dispatcher.addresses import parse_address
-from dispatcher.egress import EgressPolicy, Reach
+from dispatcher.addresses import IPAddress, parse_address
+from dispatcher.egress import LOOPBACK_NAME, EgressPolicy, Reach
 from dispatcher.errors import CallbackFailed
 
 LOOKUP_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 ANSWERS_MAX = 16_384
 THREADS_MAX = 32
+LOOPBACK_LITERALS = ("127.0.0.1", "::1")
 
 #: Finds the addresses of a name; raises OSError when there are none.
 Lookup = Callable[[str], Awaitable[Iterable[str]]]
@@ -83,7 +84,10 @@ class Resolver:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _look_up(self, host: str) -> Resolution:
-        found = dict.fromkeys(parse_address(text) for text in await self._lookup(host))
+        if LOOPBACK_NAME.fullmatch(host):
+            found = self._opened_loopback()
+        else:
+            found = {parse_address(text): None for text in await self._lookup(host)}
         # IPv4 first: many networks have no working way out over IPv6, and none says so quickly.
         addresses = tuple(sorted(found, key=lambda address: address.version))
         if not addresses:
@@ -95,6 +99,11 @@ class Resolver:
             self._answers.clear()
         self._answers[host] = answer
         return answer
+
+    def _opened_loopback(self) -> dict[IPAddress, None]:
+        """Return what ``localhost`` means without asking anybody, as far as holes open it."""
+        loopback = (parse_address(text) for text in LOOPBACK_LITERALS)
+        return {each: None for each in loopback if self._policy.reach(each) is Reach.HOLE}
 
     def _finished(self, host: str, task: asyncio.Task[Resolution]) -> None:
         """Forget a lookup that ended, and take note of its error even when every caller left."""

@@ -30,7 +30,7 @@ def test_each_call_expires_at_its_own_deadline() -> None:
             watch.watch(call, start + seconds)
         for seconds, call in waits.items():
             late = await call.expired_at - start - seconds
-            assert -0.002 <= late <= TICK_SECONDS + 0.1
+            assert -0.002 <= late <= TICK_SECONDS + 0.5
         assert len(watch) == 0
 
     asyncio.run(story())

@@ -229,6 +229,7 @@ def test_a_hole_allows_any_port_but_only_into_holes(
         ("http://93.184.216.34:9001/", "port"),
         ("http://metadata.google.internal/", "reserved_name"),
         ("http://host.docker.internal:3000/", "reserved_name"),
+        ("http://localhost.example.com/", "reserved_name"),
         ("http://instance-data/", "reserved_name"),
         ("http://127.0.0.1:0/", "port"),
         ("http://127.0.0.1:65536/", "port"),

@@ -1,0 +1,283 @@
+"""The transport's ordinary life: exact bytes out, raw answers in, connections kept and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dispatcher.errors import CallbackFailed
+from dispatcher.http_types import Request
+from dispatcher.transport import request_head
+from tests.wire import (
+    HEAD,
+    OK,
+    Conversation,
+    answering,
+    failure_of,
+    on_each_loop,
+    post,
+    receiving_raw,
+    saying,
+    transport_to,
+)
+
+
+@on_each_loop
+async def test_a_request_goes_out_as_exactly_these_bytes() -> None:
+    """The transport owns host, length and encoding; everything else is the caller's, in order."""
+    headers = [("Host", "evil"), ("webhook-id", "msg_1"), ("Cookie", "a=b"), ("x-custom", "plain")]
+    async with receiving_raw(answering(OK)) as receiver, transport_to() as transport:
+        url = receiver.url + "?a=1"
+        await transport.handle_async_request(
+            Request("POST", url, headers=headers, content=b'{"a":1}', extensions={})
+        )
+    assert [
+        b"POST /hook?a=1 HTTP/1.1\r\n"
+        b"host: 127.0.0.1:%d\r\n"
+        b"accept-encoding: identity\r\n"
+        b"content-length: 7\r\n"
+        b"webhook-id: msg_1\r\n"
+        b"x-custom: plain\r\n"
+        b'\r\n{"a":1}' % receiver.port
+    ] == receiver.requests
+
+
+@on_each_loop
+async def test_the_lower_door_sends_the_same_bytes() -> None:
+    """Head and body given as bytes bring the same answer without httpx's objects."""
+    async with receiving_raw(answering(OK)) as receiver, transport_to() as transport:
+        target = transport.target_of(receiver.url)
+        head = request_head(target, [(b"webhook-id", b"msg_1")], 2)
+        deadline_at = asyncio.get_running_loop().time() + 1
+        answer = await transport.send(target, head, b"{}", deadline_at)
+    assert (200, b"ok", False, "127.0.0.1") == (
+        answer.status_code,
+        answer.body,
+        answer.truncated,
+        answer.remote_ip,
+    )
+    assert [(b"content-length", b"2")] == answer.headers
+    assert [head + b"{}"] == receiver.requests
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (OK, 200, b"ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 206 Partial\r\ncontent-length: 1\r\n\r\nx", 206, b"x"),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", 304, b""),
+        (b"HTTP/1.1 410\r\ncontent-length: 0\r\n\r\n", 410, b""),
+        (b"HTTP/1.1 503 Busy\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n", 503, b""),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, b"ok"),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 3 + OK, 200, b"ok"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n1\r\n!\r\n0\r\n\r\n", 200, b"ok!"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n0\r\ntrailer: x\r\n\r\n", 200, b""),
+    ],
+)
+@on_each_loop
+async def test_an_answer_is_read_as_it_is(answer: bytes, status: int, body: bytes) -> None:
+    """Status and raw body come back for each framing, and the connection is kept."""
+    async with receiving_raw(answering(answer)) as receiver, transport_to() as transport:
+        for _ in range(2):
+            response = await post(transport, receiver.url)
+            assert (status, body) == (response.status_code, response.content)
+        assert transport.counts().idle_connections == 1
+    assert receiver.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"\r\nthe end",
+        b"HTTP/1.0 200 OK\r\n\r\nthe end",
+        HEAD + b"connection: close\r\ncontent-length: 7\r\n\r\nthe end",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 7\r\n\r\nthe end",
+    ],
+)
+@on_each_loop
+async def test_an_answer_may_end_by_closing(answer: bytes) -> None:
+    """A body without a length ends with the connection, which is not kept."""
+    async with receiving_raw(saying(answer)) as receiver, transport_to() as transport:
+        response = await post(transport, receiver.url)
+        assert (200, b"the end") == (response.status_code, response.content)
+        assert transport.counts().idle_connections == 0
+
+
+@on_each_loop
+async def test_the_answers_headers_are_kept_raw() -> None:
+    """Repeated names, order and letter case survive; nothing is added."""
+    answer = HEAD + b"X-A: 1\r\nx-a: 2\r\nSet-Cookie: s=1\r\nContent-Length: 0\r\n\r\n"
+    async with receiving_raw(answering(answer)) as receiver, transport_to() as transport:
+        response = await post(transport, receiver.url)
+        assert [
+            (b"X-A", b"1"),
+            (b"x-a", b"2"),
+            (b"Set-Cookie", b"s=1"),
+            (b"Content-Length", b"0"),
+        ] == response.headers.raw
+        assert {"truncated": False, "remote_ip": "127.0.0.1"} == response.extensions
+        await post(transport, receiver.url)
+    assert not any(b"cookie" in request for request in receiver.requests)
+
+
+@on_each_loop
+async def test_calls_share_kept_alive_connections() -> None:
+    """A hundred calls, ten at a time, need ten connections; the counts tell so."""
+    async with (
+        receiving_raw(answering(OK)) as receiver,
+        transport_to(deadline_seconds=5.0) as transport,
+    ):
+        for _ in range(10):
+            await asyncio.gather(*[post(transport, receiver.url) for _ in range(10)])
+        counts = transport.counts()
+    assert (100, 90, 10) == (
+        counts.calls,
+        counts.calls_on_reused_connections,
+        counts.connections_made,
+    )
+    assert (10, 10, 0) == (
+        counts.open_connections,
+        counts.idle_connections,
+        counts.calls_in_flight,
+    )
+    assert (10, 100) == (receiver.connections, len(receiver.requests))
+
+
+@on_each_loop
+async def test_a_connection_closed_before_reuse_is_replaced_within_the_same_call() -> None:
+    """The receiver hangs up on a second request unanswered: one retry on a new one (F41)."""
+
+    async def once_per_connection(conversation: Conversation) -> None:
+        await conversation.hear()
+        await conversation.say(OK)
+        await conversation.hear()
+
+    async with receiving_raw(once_per_connection) as receiver, transport_to() as transport:
+        for _ in range(3):
+            assert (await post(transport, receiver.url)).status_code == 200
+        counts = transport.counts()
+    assert (3, 2, 3) == (
+        counts.calls,
+        counts.calls_on_reused_connections,
+        counts.connections_made,
+    )
+
+
+@on_each_loop
+async def test_a_connection_that_died_while_idle_is_not_used() -> None:
+    """The receiver closes after its answer; the next call finds no idle connection."""
+    async with receiving_raw(saying(OK)) as receiver, transport_to() as transport:
+        await post(transport, receiver.url)
+        while transport.counts().open_connections:  # noqa: ASYNC110  # it announces no closing
+            await asyncio.sleep(0)
+        await post(transport, receiver.url)
+        assert transport.counts().calls_on_reused_connections == 0
+    assert len(receiver.requests) == 2
+
+
+@on_each_loop
+async def test_a_new_connection_closed_unanswered_is_not_retried() -> None:
+    """Only a kept-alive connection may be stale; a fresh one that closes is a reset."""
+    async with receiving_raw(saying()) as receiver, transport_to() as transport:
+        assert await failure_of(transport, receiver.url) == "reset"
+    assert receiver.connections == 1
+
+
+@pytest.mark.parametrize("cut", [1, 12, len(HEAD) + 10, len(OK) - 1])
+@on_each_loop
+async def test_an_answer_cut_short_on_a_reused_connection_is_a_reset(cut: int) -> None:
+    """Once a byte of the answer came, asking again would not be the same attempt (F40)."""
+
+    async def cut_the_second(conversation: Conversation) -> None:
+        await conversation.hear()
+        await conversation.say(OK)
+        await conversation.hear()
+        await conversation.say(OK[:cut])
+
+    async with receiving_raw(cut_the_second) as receiver, transport_to() as transport:
+        await post(transport, receiver.url)
+        assert await failure_of(transport, receiver.url) == "reset"
+    assert (1, 2) == (receiver.connections, len(receiver.requests))
+
+
+@on_each_loop
+async def test_an_idle_connection_is_closed_when_its_time_is_over() -> None:
+    """The receiver sees the end of the stream after the idle time."""
+    closed = asyncio.Event()
+
+    async def until_closed(conversation: Conversation) -> None:
+        while await conversation.hear():
+            await conversation.say(OK)
+        closed.set()
+
+    async with (
+        receiving_raw(until_closed) as receiver,
+        transport_to(connections_idle_seconds=0.05) as transport,
+    ):
+        await post(transport, receiver.url)
+        await asyncio.wait_for(closed.wait(), 5)
+
+
+@on_each_loop
+async def test_more_idle_connections_than_allowed_are_closed() -> None:
+    """Of five connections to one address two stay."""
+    async with (
+        receiving_raw(answering(OK)) as receiver,
+        transport_to(deadline_seconds=5.0, connections_idle_per_address_max=2) as transport,
+    ):
+        await asyncio.gather(*[post(transport, receiver.url) for _ in range(5)])
+        assert (2, 5) == (transport.counts().idle_connections, receiver.connections)
+
+
+@on_each_loop
+async def test_a_cancelled_call_drops_its_connection() -> None:
+    """A caller that gives up leaves no connection behind that could answer somebody else."""
+    asked = asyncio.Event()
+
+    async def never(conversation: Conversation) -> None:
+        await conversation.hear()
+        asked.set()
+        await conversation.closed()
+
+    async with receiving_raw(never) as receiver, transport_to(deadline_seconds=5.0) as transport:
+        call = asyncio.create_task(post(transport, receiver.url))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert transport.counts().calls_in_flight == 0
+        assert transport.counts().idle_connections == 0
+
+
+@on_each_loop
+async def test_closing_fails_the_calls_in_flight_and_refuses_new_ones() -> None:
+    """Nobody waits for ever on a transport that closes."""
+    asked = asyncio.Event()
+
+    async def never(conversation: Conversation) -> None:
+        await conversation.hear()
+        asked.set()
+        await conversation.closed()
+
+    async with receiving_raw(never) as receiver, transport_to(deadline_seconds=5.0) as transport:
+        call = asyncio.create_task(post(transport, receiver.url))
+        await asked.wait()
+        await transport.aclose()
+        with pytest.raises(CallbackFailed) as failure:
+            await call
+        assert failure.value.kind == "reset"
+        assert await failure_of(transport, receiver.url) == "reset"
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\rb", "a\0b"])
+@on_each_loop
+async def test_a_header_cannot_break_out_of_its_line(value: str) -> None:
+    """A line break or NUL in a header fails the call before a connection is made (F39)."""
+    async with receiving_raw(answering(OK)) as receiver, transport_to() as transport:
+        request = Request("POST", receiver.url, headers={"x-custom": value}, content=b"{}")
+        with pytest.raises(CallbackFailed) as failure:
+            await transport.handle_async_request(request)
+        assert failure.value.kind == "protocol"
+    assert receiver.connections == 0
