@@ -195,7 +195,9 @@ def _raise(work: UnitOfWork, rows: Sequence[Row], owed: Mapping[str, Row], as_of
 
 
 def _draft(row: Row, remittance: Row, as_of: datetime) -> EventDraft:
-    days = days_between(remittance["due_date"], as_of, remittance["due_tz"])
+    # Counted from the day that begins where the due date ends, so that T-3 says 3 and T+7 says 7.
+    over_on = remittance["due_date"] + timedelta(days=1)
+    days = days_between(over_on, as_of, remittance["due_tz"])
     extra: dict[str, Any] = {"late": as_of - row["fire_at"] > LATE_AFTER}
     if row["event"] == OVERDUE:
         extra |= {"days_overdue": days, "overdue_since": iso_seconds(remittance["overdue_since"])}
