@@ -10,9 +10,9 @@ from pathlib import PurePath
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
 
-#: Words that name no purpose; ``base_price`` is a term of the trade.
+#: Words that name no purpose; ``base_price`` and ``base_cost`` are terms of the trade.
 EMPTY_WORDS = {"manager", "helper", "util", "common", "base"}
-TERMS = re.compile(r"base_?price", re.IGNORECASE)
+TERMS = re.compile(r"base_?(?:price|cost)", re.IGNORECASE)
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 SKIPS = {"skip", "skipif", "xfail", "importorskip", "skipTest"}
