@@ -36,7 +36,7 @@ def lock(connection: Connection, keys: Collection[Key], currency: str) -> dict[K
     # New accounts come before any lock is held, so that two postings cannot wait for each other.
     missing = [_new_account(key, currency) for key in sorted(set(keys) - present)]
     insert_missing(connection, ledger_accounts, missing, ["book", "code", "currency"])
-    rows = connection.execute(wanted.with_for_update()).mappings()
+    rows = connection.execute(wanted.with_for_update(key_share=True)).mappings()
     return {(row["book"], row["code"]): dict(row) for row in rows}
 
 

@@ -156,7 +156,7 @@ def _rows(connection: Connection, wanted: Any) -> list[Row]:
 
 def _lock_remittances(connection: Connection, ids: set[str]) -> dict[str, Row]:
     query = select(remittances).where(remittances.c.id.in_(ids)).order_by(remittances.c.id)
-    rows = connection.execute(query.with_for_update()).mappings()
+    rows = connection.execute(query.with_for_update(key_share=True)).mappings()
     return {row["id"]: dict(row) for row in rows}
 
 

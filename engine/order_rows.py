@@ -19,7 +19,11 @@ def get(connection: Connection, order_id: str, *, locked: bool = False) -> Row:
     row = None
     if is_id(order_id):
         query = select(chain_orders).where(chain_orders.c.id == order_id.lower())
-        row = connection.execute(query.with_for_update() if locked else query).mappings().first()
+        row = (
+            connection.execute(query.with_for_update(key_share=True) if locked else query)
+            .mappings()
+            .first()
+        )
     if row is None:
         raise not_found(order_id)
     return dict(row)

@@ -201,7 +201,11 @@ def _get(connection: Connection, product_id: str, *, locked: bool) -> dict[str, 
     row = None
     if is_id(product_id):
         query = select(products).where(products.c.id == product_id.lower())
-        row = connection.execute(query.with_for_update() if locked else query).mappings().first()
+        row = (
+            connection.execute(query.with_for_update(key_share=True) if locked else query)
+            .mappings()
+            .first()
+        )
     if row is None:
         raise NotFound(f"no product {product_id!r}", field="product_id", value=product_id)
     return dict(row)

@@ -154,7 +154,9 @@ def undo(work: UnitOfWork, order: Row) -> bool:
     if found is None:
         return False
     query = select(remittances).where(remittances.c.chain_order_id == order["id"])
-    rows = work.connection.execute(query.order_by(remittances.c.id).with_for_update()).mappings()
+    rows = work.connection.execute(
+        query.order_by(remittances.c.id).with_for_update(key_share=True)
+    ).mappings()
     before = [dict(row) for row in rows]
     unpaid = [row for row in before if row["status"] == "pending"]
     paid = [row for row in before if row["status"] == "completed"]
