@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from config.clock import Clock
 from config.log import get_logger
-from dispatcher.http_types import AsyncBaseTransport
 from dispatcher.leasing import DrainSettings, Mailbox, take_mailboxes
 from dispatcher.pump import DrainTools, Pump
 from dispatcher.secrets import KeyRing
 from dispatcher.settle_writer import SettleWriter
 from dispatcher.settlement import Settlement
+from dispatcher.transport import CallbackTransport
 from engine.database import Database
 
 log = get_logger("drain")
@@ -41,7 +41,7 @@ class Drainer:
         database: Database,
         keyring: KeyRing,
         *,
-        transport: Callable[[], AsyncBaseTransport],
+        transport: Callable[[], CallbackTransport],
         settings: DrainSettings,
         clock: Clock,
         observe: Callable[[Settlement], None] | None = None,

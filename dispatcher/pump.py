@@ -7,14 +7,12 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from config.clock import Clock
 from config.log import get_logger
 from dispatcher.due import Due, next_slice
-from dispatcher.errors import CallbackFailed
-from dispatcher.http_types import URL, AsyncBaseTransport, Request
+from dispatcher.errors import CallbackFailed, EndpointUrlRefused
 from dispatcher.leasing import DrainSettings, Mailbox, name_suspect
 from dispatcher.outcome import Outcome, classify_answer, classify_failure, unprocessable
 from dispatcher.profiles import render
@@ -22,6 +20,7 @@ from dispatcher.request import build_headers
 from dispatcher.settle_writer import Kept, SettleWriter
 from dispatcher.settlement import Settlement, decide
 from dispatcher.states import DeliveryState
+from dispatcher.transport import CallbackTransport, request_head
 from engine.database import Database
 
 log = get_logger("drain")
@@ -33,18 +32,12 @@ class DrainTools:
 
     database: Database
     clock: Clock
-    transport: AsyncBaseTransport
+    transport: CallbackTransport
     writer: SettleWriter
     settings: DrainSettings
     slots: asyncio.Semaphore
     executor: Executor
     stopping: Callable[[], bool]
-
-
-@lru_cache(maxsize=10_000)
-def _parsed(url: str) -> tuple[URL, bytes]:
-    parsed = URL(url)
-    return parsed, parsed.netloc
 
 
 class Pump:
@@ -159,18 +152,20 @@ class Pump:
         return body
 
     async def _send(self, due: Due, body: bytes) -> Outcome:
-        url, host = _parsed(self._mailbox.url)
+        transport = self._tools.transport
         headers = build_headers(
-            host=host,
             message_id=due.event_id,
             body=body,
             secrets=self._mailbox.secrets,
             now=self._tools.clock.now(),
         )
-        extensions = {"deadline_seconds": self._mailbox.deadline_seconds}
-        request = Request("POST", url, headers=headers, content=body, extensions=extensions)
+        deadline_at = self._loop.time() + self._mailbox.deadline_seconds
         try:
-            response = await self._tools.transport.handle_async_request(request)
+            target = transport.target_of(self._mailbox.url)
+            head = request_head(target, headers, len(body))
+            answer = await transport.send(target, head, body, deadline_at)
         except CallbackFailed as failure:
             return classify_failure(failure.kind)
-        return classify_answer(response.status_code, response.content)
+        except EndpointUrlRefused:
+            return classify_failure("blocked_address")
+        return classify_answer(answer.status_code, answer.body)

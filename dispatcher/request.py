@@ -11,20 +11,17 @@ USER_AGENT = b"Tillbell/0.1 (+webhooks)"
 
 
 def build_headers(
-    *, host: bytes, message_id: str, body: bytes, secrets: Sequence[bytes], now: datetime
+    *, message_id: str, body: bytes, secrets: Sequence[bytes], now: datetime
 ) -> list[tuple[bytes, bytes]]:
-    """Return the header list of one attempt (Standard Webhooks 1.0, "Webhook headers").
+    """Return the headers of one attempt besides the transport's own (Standard Webhooks 1.0).
 
     The id stays the same over every retry and replay; timestamp and signature are the attempt's.
     """
     timestamp = int(now.timestamp())
     signature = signature_header(secrets, message_id, timestamp, body)
     return [
-        (b"host", host),
         (b"user-agent", USER_AGENT),
         (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"accept-encoding", b"identity"),
         (b"webhook-id", message_id.encode()),
         (b"webhook-timestamp", b"%d" % timestamp),
         (b"webhook-signature", signature.encode()),

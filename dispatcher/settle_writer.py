@@ -27,7 +27,7 @@ ROWS_PER_TRANSACTION = 1000
 #: Settlements that may wait before the drains are held up.
 BACKLOG_MAX = 8000
 #: Commits are at least this far apart, so that rows gather into batches.
-COMMIT_INTERVAL_SECONDS = 0.01
+COMMIT_INTERVAL_SECONDS = 0.025
 RETRY_SECONDS = 0.5
 
 

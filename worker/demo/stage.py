@@ -73,7 +73,8 @@ class ReceiverProcess:
     def start(self) -> None:
         """Start listening; returns when the port answers."""
         secret_file = self.folder / f"{self.name}.secret"
-        secret_file.write_text(self.secret)
+        if self.secret:
+            secret_file.write_text(self.secret)
         respond, delay = BEHAVIOUR[self.name]
         self.process = start_python(
             "worker.receiver",
@@ -102,7 +103,7 @@ class Stage:
     def add_receivers(self) -> None:
         """Reserve a port for each receiver; all but the dead one start later, with their secret."""
         for name in BEHAVIOUR:
-            receiver = ReceiverProcess(name, self.folder, _free_port())
+            receiver = ReceiverProcess(name, self.folder, free_port())
             self.receivers[name] = receiver
             self.closing.callback(receiver.stop)
 
@@ -144,7 +145,8 @@ def stop_process(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,0 +1,1 @@
+"""Measurements on real processes; nothing here is asserted in the test suite."""
