@@ -10,7 +10,7 @@ ARGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run serve test check lint lock clean
+.PHONY: help demo install run serve test check lint lock clean
 
 help: ## show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +18,11 @@ help: ## show these commands
 demo: $(VENV)/.project ## orders in, verified callbacks out, replay, reconcile (ARGS="--keep")
 	@$(BIN)/tillbell demo $(ARGS)
 
+install: $(VENV)/.project ## put the command tillbell into .venv/bin
+
 run: serve ## the same as serve
 
-serve: $(VENV)/.project ## API, console, worker and scheduler in one process (ARGS="--port 8000")
+serve: $(VENV)/.project ## API, worker and scheduler in one process (ARGS="--port 8000")
 	@$(BIN)/tillbell serve $(ARGS)
 
 test: lint ## the whole check: format, lint, types, floors, tests (ARGS="-k ledger")

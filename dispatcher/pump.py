@@ -54,10 +54,17 @@ class Pump:
         self._disabled = False
 
     async def run(self) -> None:
-        """Drain until nothing is due or the slice is over; the release follows the last settle."""
+        """Drain until nothing is due or the slice is over; the release follows the last settle.
+
+        The mailbox is released even when the database failed a read: only a process that dies lets
+        a lease run out, and that is counted against the mailbox.
+        """
         width = min(self._mailbox.max_in_flight, len(self._mailbox.queue))
-        await asyncio.gather(*(self._work() for _ in range(width)))
+        ends = await asyncio.gather(*(self._work() for _ in range(width)), return_exceptions=True)
         held = self._mailbox.lease
+        for error in ends:
+            if error is not None:
+                log.warning("drain.cut", endpoint_id=held.endpoint_id, reason=repr(error)[:200])
         await self._tools.writer.release(held.endpoint_id, held.token)
 
     async def _work(self) -> None:

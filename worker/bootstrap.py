@@ -72,6 +72,11 @@ class Application:
             "broker": lambda: check_broker(self.settings.broker_url),
         }
 
+    def require_ready(self) -> None:
+        """Raise DatabaseUnavailable or BrokerUnavailable when this process could not work."""
+        for probe in self.probes().values():
+            probe()
+
     def close(self) -> None:
         """Send the last hints and close what is open."""
         self.hints.close()

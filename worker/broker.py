@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
@@ -13,11 +14,13 @@ from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.middleware import Retries
 from redis import Redis
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher.drain import Drainer
 from dispatcher.relay import Relay
+from engine.errors import DatabaseUnavailable
 
 log = get_logger("broker")
 
@@ -84,10 +87,12 @@ def declare_actors(broker: dramatiq.Broker, relay: Relay, drainer: Drainer) -> N
     """Say what each hint does in a process that works."""
 
     def relay_outbox() -> None:
-        relay.run_until_empty()
+        with _database_may_be_away(RELAY):
+            relay.run_until_empty()
 
     def drain_mailboxes(endpoint_ids: list[str]) -> None:
-        drainer.take(endpoint_ids)
+        with _database_may_be_away(DRAIN):
+            drainer.take(endpoint_ids)
 
     dramatiq.actor(actor_name=RELAY, queue_name=QUEUE, broker=broker)(relay_outbox)
     dramatiq.actor(actor_name=DRAIN, queue_name=QUEUE, broker=broker)(drain_mailboxes)
@@ -161,6 +166,15 @@ class BrokerHints:
         except (BrokerConnectionError, RedisError) as error:
             self._silent_until = time.monotonic() + SILENCE_SECONDS
             log.warning("hint.lost", reason=str(error)[:200])
+
+
+@contextmanager
+def _database_may_be_away(hint: str) -> Iterator[None]:
+    """Let a hint come to nothing while the database is away: the sweep gives it again."""
+    try:
+        yield
+    except (DatabaseUnavailable, DBAPIError) as error:
+        log.warning("hint.failed", hint=hint, reason=str(error)[:200])
 
 
 def _without_password(url: str) -> str:

@@ -58,14 +58,16 @@ def scheduling(application: Application) -> Iterator[None]:
 
 
 def run_worker(application: Application) -> None:
-    """Deliver until SIGTERM or SIGINT."""
+    """Deliver until SIGTERM or SIGINT; raises what keeps the process from its work."""
+    application.require_ready()
     stop = stop_signal()
     with dispatching(application):
         stop.wait()
 
 
 def run_scheduler(application: Application) -> None:
-    """Sweep and reconcile until SIGTERM or SIGINT."""
+    """Sweep and reconcile until SIGTERM or SIGINT; raises what keeps it from that."""
+    application.require_ready()
     stop = stop_signal()
     with scheduling(application):
         stop.wait()
@@ -73,13 +75,15 @@ def run_scheduler(application: Application) -> None:
 
 def run_api(application: Application) -> None:
     """Serve HTTP until SIGTERM or SIGINT."""
-    _serve_http(application)
+    _serve_http(application, stop_signal())
 
 
 def run_everything(application: Application) -> None:
     """Serve HTTP, deliver, sweep and reconcile in this one process until SIGTERM or SIGINT."""
+    application.require_ready()
+    stop = stop_signal()
     with dispatching(application), scheduling(application):
-        _serve_http(application)
+        _serve_http(application, stop)
 
 
 def stop_signal() -> threading.Event:
@@ -90,9 +94,10 @@ def stop_signal() -> threading.Event:
     return stop
 
 
-def _serve_http(application: Application) -> None:
+def _serve_http(application: Application, stop: threading.Event) -> None:
+    """Serve until ``stop``; uvicorn sets it too, for it raises the signal that ended it again."""
     app = create_app(application.database, application.clock, application.probes())
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=application.settings.api_host,
         port=application.settings.api_port,
@@ -100,3 +105,11 @@ def _serve_http(application: Application) -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
     )
+    server = uvicorn.Server(config)
+
+    def end_early() -> None:
+        stop.wait()  # a signal that came before uvicorn listened for signals
+        server.should_exit = True
+
+    threading.Thread(target=end_early, daemon=True).start()
+    server.run()
