@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher import resolve
+from dispatcher import dial, resolve
 from dispatcher.addresses import parse_address
 from dispatcher.dial import check_peer
 from dispatcher.egress import EgressPolicy
@@ -177,6 +177,33 @@ def test_a_peer_that_is_not_the_pinned_address_is_dropped() -> None:
         with pytest.raises(CallbackFailed) as failure:
             check_peer(good, parse_address("127.0.0.2"))
     assert ("blocked_address", -1) == (failure.value.kind, good.fileno())
+
+
+@on_each_loop
+async def test_the_peer_is_checked_before_a_byte_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that connects us to somebody else gets no request."""
+    connect = dial._connect
+
+    async def diverted(_: str, port: int, version: int) -> socket.socket:
+        return await connect("127.0.0.1", port, version)
+
+    monkeypatch.setattr(dial, "_connect", diverted)
+    async with receiving_raw(answering(OK)) as receiver, transport_to() as transport:
+        url = f"http://127.0.0.2:{receiver.port}/"
+        assert await failure_of(transport, url) == "blocked_address"
+        assert receiver.requests == []
+
+
+@on_each_loop
+async def test_an_address_is_judged_again_when_it_is_connected_to(sentinel: list[str]) -> None:
+    """Even an address that came past every other check meets the policy at the socket."""
+    async with transport_to(policy=ONE_ADDRESS) as transport:
+        target = transport.target_of("http://hooks.example:9001/")
+        for literal in ("127.0.0.1", "::ffff:127.0.0.1", "93.184.216.34"):
+            with pytest.raises(CallbackFailed) as failure:
+                await transport._dialer.dial(transport, target, (literal,), float("inf"))
+            assert failure.value.kind == "blocked_address"
+    assert sentinel == []
 
 
 @pytest.mark.parametrize(

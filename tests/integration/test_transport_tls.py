@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 
+from dispatcher.dial import system_tls
 from tests.wire import (
     OK,
     Conversation,
@@ -197,3 +198,11 @@ async def test_without_a_context_the_systems_store_decides(authority: trustme.CA
         transport_to(resolver=to_loopback, deadline_seconds=5.0) as transport,
     ):
         assert await failure_of(transport, f"https://{NAME}:{receiver.port}/") == "tls"
+
+
+def test_the_process_has_one_strict_context() -> None:
+    """Built once: TLS 1.2 or later, certificate and host name required."""
+    context = system_tls()
+    assert context is system_tls()
+    assert ssl.TLSVersion.TLSv1_2 == context.minimum_version
+    assert (True, ssl.CERT_REQUIRED) == (context.check_hostname, context.verify_mode)
