@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 EXCERPT_CHARACTERS_MAX = 1024
 GONE = 410
@@ -17,8 +17,7 @@ class Verdict(StrEnum):
     PERMANENT = "permanent"  #: no attempt of this delivery can succeed
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The meaning of one call, with what is worth keeping of the answer.
 
     ``disable`` is the reason to stop calling the endpoint altogether, or None.

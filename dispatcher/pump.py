@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from config.clock import Clock
@@ -115,7 +116,7 @@ class Pump:
         began = self._loop.time()
         try:
             body = await self._body(due)
-            outcome = await self._send(due, body)
+            outcome = await self._send(due, body, started_at)
         except Exception as error:
             log.exception("delivery.parked", delivery_id=due.delivery_id)
             outcome = unprocessable(f"unprocessable: {type(error).__name__}")
@@ -158,13 +159,13 @@ class Pump:
         await self._tools.writer.put(Kept(row))
         return body
 
-    async def _send(self, due: Due, body: bytes) -> Outcome:
+    async def _send(self, due: Due, body: bytes, now: datetime) -> Outcome:
         transport = self._tools.transport
         headers = build_headers(
             message_id=due.event_id,
             body=body,
             secrets=self._mailbox.secrets,
-            now=self._tools.clock.now(),
+            now=now,
         )
         deadline_at = self._loop.time() + self._mailbox.deadline_seconds
         try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from dispatcher.outcome import Outcome, Verdict
 from dispatcher.retry import RetryPolicy
 from dispatcher.states import DeliveryState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """One attempt and what it led to: a row for ``attempts`` and a change of one delivery.
 
     ``lease_token`` and ``number`` are the fence: the delivery changes only while the lease stands

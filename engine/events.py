@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from engine.database import database_now
 from engine.errors import EventTooLarge, InvalidInput, NotFound
 from engine.ids import is_id, new_id
 from engine.tables import events, outbox, tenants
+from engine.upserts import bulk_insert
 
 #: Version of the envelope (design §3).
 ENVELOPE_VERSION = "1"
@@ -77,7 +78,7 @@ def record(
         rows, batch_ids = _insert_events(connection, drafts[start : start + BATCH_ROWS_MAX], now)
         ids += batch_ids
         if rows and relayed:
-            connection.execute(insert(outbox), [_outbox_row(row) for row in rows])
+            bulk_insert(connection, outbox, [_outbox_row(row) for row in rows])
     return ids
 
 
@@ -121,7 +122,7 @@ def _insert_events(
     rows = [_row(draft, now) for draft in drafts]
     if any(row["dedupe_key"] is not None for row in rows):
         return _insert_new_only(connection, rows)
-    connection.execute(insert(events), rows)
+    bulk_insert(connection, events, rows)
     return rows, [row["id"] for row in rows]
 
 
