@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from itertools import chain, repeat
 from pathlib import Path
@@ -55,7 +55,7 @@ class Secrets:
     """The secrets to verify with: given, or the lines of a file that may still change."""
 
     def __init__(self, given: Sequence[str] = (), *, file: Path | None = None) -> None:
-        """Raises ValueError for a secret that is not base64."""
+        """Read what there is, or raise ValueError for a secret that is not base64."""
         self._given, self._file = list(given), file
         self._stamp = 0
         self._webhooks: list[Webhook] = []
@@ -184,11 +184,13 @@ class _Connection(asyncio.Protocol):
         callback = receiver.take(self._path, self._headers, b"".join(self._body))
         if receiver.delay_seconds:
             loop = asyncio.get_running_loop()
-            loop.call_later(receiver.delay_seconds, self._finish, callback, keep_alive)
+            loop.call_later(
+                receiver.delay_seconds, partial(self._finish, callback, keep_alive=keep_alive)
+            )
         else:
-            self._finish(callback, keep_alive)
+            self._finish(callback, keep_alive=keep_alive)
 
-    def _finish(self, callback: Callback, keep_alive: bool) -> None:
+    def _finish(self, callback: Callback, *, keep_alive: bool) -> None:
         self._receiver.on_callback(callback)
         self._write(_answer(callback.status, keep_alive=keep_alive), close=not keep_alive)
 

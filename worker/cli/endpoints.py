@@ -1,0 +1,196 @@
+"""``tillbell endpoints``: the URLs that tenants' events are sent to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from dispatcher import endpoint_secrets, endpoint_state, endpoints
+from dispatcher.profiles import PROFILES
+from worker.cli.delivery_views import await_attempt, emit_delivery
+from worker.cli.endpoint_views import COLUMNS, emit_endpoint, public
+from worker.cli.moments import future
+from worker.cli.opening import opened, operator, reading, writing
+from worker.cli.options import InState, Json, OfTenant, Tenant
+from worker.cli.output import emit, state, table
+
+app = typer.Typer(rich_markup_mode=None)
+
+Id = Annotated[str, typer.Argument(help="The endpoint's id.", metavar="ID", show_default=False)]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Patterns it hears, by comma: 'chain_order.*,remittance.overdue'.", metavar="PATTERNS"
+    ),
+]
+Profile = Annotated[
+    str | None, typer.Option(help=f"Shape of the body: {', '.join(PROFILES)}.", metavar="P")
+]
+InFlight = Annotated[
+    int | None, typer.Option(help="Calls to it at the same time.", metavar="N", show_default=False)
+]
+
+
+@app.command()
+def create(
+    *,
+    tenant: Tenant,
+    url: Annotated[str, typer.Option(help="Where to POST.", metavar="URL")],
+    events: Events = None,
+    profile: Profile = PROFILES[0],
+    max_in_flight: InFlight = endpoints.IN_FLIGHT_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Add an endpoint and show its signing secret, this once."""
+    given = _given(events=_patterns(events), profile=profile, max_in_flight=max_in_flight)
+    with writing() as (application, work):
+        row = endpoints.create(work, application.guard, tenant_id=tenant, url=url, **given)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command("list")
+def listing(*, tenant: OfTenant = None, in_state: InState = None, as_json: Json = False) -> None:
+    """List endpoints, oldest first."""
+    with reading() as connection:
+        rows = endpoints.listing(connection, tenant_id=tenant, state=in_state)
+    empty = "No endpoints: tillbell endpoints create --tenant ID --url URL"
+    emit(
+        {"data": [public(row) for row in rows]}, table(rows, COLUMNS, empty=empty), as_json=as_json
+    )
+
+
+@app.command()
+def show(endpoint_id: Id, *, as_json: Json = False) -> None:
+    """Show one endpoint."""
+    with reading() as connection:
+        row = endpoints.get(connection, endpoint_id)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command()
+def update(
+    endpoint_id: Id,
+    *,
+    url: Annotated[str | None, typer.Option(help="Where to POST.", metavar="URL")] = None,
+    events: Events = None,
+    profile: Profile = None,
+    max_in_flight: InFlight = None,
+    as_json: Json = False,
+) -> None:
+    """Change what is given; waiting retries go to the new URL."""
+    given = _given(url=url, events=_patterns(events), profile=profile, max_in_flight=max_in_flight)
+    with writing() as (application, work):
+        row = endpoints.change(work, application.guard, endpoint_id, **given)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command()
+def pause(
+    endpoint_id: Id,
+    *,
+    until: Annotated[
+        datetime | None,
+        typer.Option(parser=future, help="2026-03-02T09:30:00Z, or 2h from now.", metavar="ISO"),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "manual",
+    as_json: Json = False,
+) -> None:
+    """Let its deliveries wait, until an instant or until resumed, without burning attempts."""
+    with writing() as (_, work):
+        row = endpoint_state.pause(work, endpoint_id, until=until, reason=reason)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command()
+def resume(endpoint_id: Id, *, as_json: Json = False) -> None:
+    """Let a paused endpoint's deliveries flow again."""
+    with writing() as (_, work):
+        row = endpoint_state.resume(work, endpoint_id)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command()
+def enable(endpoint_id: Id, *, as_json: Json = False) -> None:
+    """Call a disabled endpoint again."""
+    with writing() as (_, work):
+        row = endpoint_state.enable(work, endpoint_id)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command()
+def disable(
+    endpoint_id: Id,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "manual",
+    as_json: Json = False,
+) -> None:
+    """Stop calling it; its open deliveries are cancelled."""
+    with writing() as (_, work):
+        row = endpoint_state.disable(work, endpoint_id, reason=reason)
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command("test")
+def send_test(
+    endpoint_id: Id,
+    *,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for the answer.", metavar="SECONDS", min=0)
+    ] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Send it a webhook.test event now and show the answer; exit code 1 when it refused."""
+    with opened() as application:
+        with application.units.begin(actor=operator()) as work:
+            delivery_id = endpoint_state.send_test(work, endpoint_id)
+        application.hints.drain([endpoint_id])
+        delivery = await_attempt(application.database, delivery_id, wait)
+    emit_delivery(delivery, as_json=as_json)
+    if delivery["history"] and delivery["state"] != "succeeded":
+        raise typer.Exit(1)
+    if not delivery["history"] and not as_json:
+        typer.echo("No attempt yet: 'tillbell doctor' says whether a worker runs.", err=True)
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    endpoint_id: Id,
+    *,
+    overlap_hours: Annotated[
+        float, typer.Option(help="How long the old secret signs beside the new one.", min=0)
+    ] = endpoint_secrets.OVERLAP / timedelta(hours=1),
+    as_json: Json = False,
+) -> None:
+    """Issue a new signing secret and show it, this once."""
+    with writing() as (application, work):
+        row = endpoints.get(work.connection, endpoint_id)
+        row["secret"] = endpoint_secrets.rotate(
+            work,
+            application.guard.keyring,
+            row["id"],
+            row["tenant_id"],
+            overlap=timedelta(hours=overlap_hours),
+        )
+    emit_endpoint(row, as_json=as_json)
+
+
+@app.command()
+def delete(endpoint_id: Id, *, as_json: Json = False) -> None:
+    """Remove it; nothing more is sent to it, its history stays."""
+    with writing() as (_, work):
+        endpoints.delete(work, endpoint_id)
+    emit({"id": endpoint_id, "deleted": True}, state("deleted"), as_json=as_json)
+
+
+def _patterns(given: Sequence[str] | None) -> list[str] | None:
+    """Return the patterns of one or several comma-separated lists."""
+    if given is None:
+        return None
+    return [part.strip() for each in given for part in each.split(",") if part.strip()]
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

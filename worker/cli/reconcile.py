@@ -1,0 +1,169 @@
+"""``tillbell reconcile``: find what does not agree, and heal what is safe to heal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from reconciler import runs
+from reconciler.checks import CHECKS, choose
+from reconciler.runner import Runner
+from worker.cli.moments import brief, future
+from worker.cli.opening import opened, operator, reading
+from worker.cli.options import Json, Limit
+from worker.cli.output import (
+    Column,
+    Row,
+    details,
+    emit,
+    page,
+    progress,
+    section,
+    state,
+    table,
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    *,
+    check: Annotated[
+        list[str] | None, typer.Option(help="Only these, by comma: K10,K12.", metavar="K…")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(parser=future, help="Ask what is due then; 7d is in a week.", metavar="ISO"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Find, but heal nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the checks now; exit code 1 when one could not finish."""
+    names = _names(check)
+    found = []
+    with opened() as application, progress() as bar:
+        runner = Runner(application.units, application.hints)
+        task = bar.add_task("Checking", total=len(choose(names)))
+        for row in runner.run(names, actor=operator(), as_of=as_of, dry_run=dry_run):
+            found.append(row)
+            bar.advance(task)
+    emit({"runs": found}, table(found, _OUTCOMES, empty="No checks."), as_json=as_json)
+    if any(row["problem"] for row in found):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def listing(
+    *,
+    check: Annotated[str | None, typer.Option(help="Only this check's.", metavar="K")] = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    with reading() as connection:
+        rows = runs.listing(connection, check=check, limit=limit)
+    empty = "Nothing was checked yet: tillbell reconcile run"
+    emit({"data": rows}, table(rows, _RUNS, empty=empty), as_json=as_json)
+
+
+@app.command()
+def show(
+    run_id: Annotated[str, typer.Argument(help="The run's id.", metavar="ID", show_default=False)],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show one run and what did not agree."""
+    with reading() as connection:
+        row = runs.show(connection, run_id)
+    facts = details(
+        {
+            "id": row["id"],
+            "check": f"{row['check']}  {_title(row)}",
+            "by": row["actor"],
+            "as of": row["as_of"],
+            "scanned": f"{row['scanned']:,}",
+            "found": f"{row['found']:,}",
+            "healed": _healed(row),
+            "took": f"{row['duration_ms']:,} ms",
+            "state": state(row["state"]),
+            "problem": row["problem"],
+        }
+    )
+    found = table(row["discrepancies"], _DISCREPANCIES, empty="None.")
+    emit(row, page([facts, section("Discrepancies", found)]), as_json=as_json)
+
+
+@app.command()
+def checks(*, as_json: Json = False) -> None:
+    """List the checks: what each looks for, how often, and whether it heals."""
+    rows = [
+        {
+            "check": check.id,
+            "title": check.title,
+            "severity": str(check.severity),
+            "every_seconds": check.every_seconds,
+            "heals": check.heal is not None or check.mend is not None,
+        }
+        for check in CHECKS.values()
+    ]
+    emit({"data": rows}, table(rows, _CHECKS, empty=""), as_json=as_json)
+
+
+def _names(given: Sequence[str] | None) -> list[str] | None:
+    if given is None:
+        return None
+    return [part.strip().upper() for each in given for part in each.split(",") if part.strip()]
+
+
+def _title(row: Row) -> str:
+    check = CHECKS.get(row["check"])
+    return check.title if check is not None else ""
+
+
+def _healed(row: Row) -> str:
+    return "dry run" if row["dry_run"] else f"{row['healed']:,}"
+
+
+def _found(row: Row) -> Text:
+    left = row["found"] - row["healed"]
+    return Text(f"{row['found']:,}", style="yellow" if left else "")
+
+
+_OUTCOMES = (
+    Column("CHECK", "check"),
+    Column("LOOKS FOR", _title, flexible=True),
+    Column("SCANNED", lambda row: f"{row['scanned']:,}", right=True),
+    Column("FOUND", _found, right=True),
+    Column("HEALED", _healed, right=True),
+    Column("TOOK", lambda row: f"{row['duration_ms']:,} ms", right=True),
+    Column("PROBLEM", "problem", flexible=True),
+)
+_RUNS = (
+    Column("ID", "id"),
+    Column("CHECK", "check"),
+    Column("SCANNED", lambda row: f"{row['scanned']:,}", right=True),
+    Column("FOUND", _found, right=True),
+    Column("HEALED", _healed, right=True),
+    Column("WHEN", lambda row: brief(row["started_at"])),
+    Column("BY", "actor", wide=True),
+    Column("PROBLEM", "problem", wide=True, flexible=True),
+)
+_DISCREPANCIES = (
+    Column("SUBJECT", "subject", flexible=True),
+    Column("SEVERITY", "severity"),
+    Column("EXPECTED", "expected", flexible=True),
+    Column("ACTUAL", "actual", flexible=True),
+    Column("STATUS", lambda row: state(row["status"])),
+)
+_CHECKS = (
+    Column("CHECK", "check"),
+    Column("LOOKS FOR", "title", flexible=True),
+    Column("SEVERITY", "severity"),
+    Column("EVERY", lambda row: f"{row['every_seconds']} s", right=True),
+    Column("HEALS", "heals"),
+)
