@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
@@ -35,9 +36,25 @@ endpoints = Table(
     Column("state_reason", String(200)),
     Column("paused_until", UtcTime),
     Column("max_in_flight", Integer, nullable=False),
+    Column("rate_per_second", Float),
+    # none, endpoint or subject: what is delivered strictly one after the other.
     Column("ordering", String(20), nullable=False),
+    # How long the first of an order may hold up the rest before it is skipped and the gap marked.
+    Column("head_of_line_seconds", Integer, nullable=False, server_default=text("3600")),
     Column("deadline_seconds", Float),
     Column("retry_schedule", Document),
+    # After this a delivery is no longer worth sending, whatever its schedule says.
+    Column("deliver_within_seconds", Integer),
+    Column("permanent_statuses", Document),
+    # v1 always; v1a where the owner asked for it.
+    Column("signatures", Document),
+    # The owner's own headers, sealed: they may hold a credential.
+    Column("headers_key_id", String(16)),
+    Column("headers_sealed", Bytes),
+    # Since when, and over how many attempts, nothing but failures came back.
+    Column("failing_since", UtcTime),
+    Column("failing_attempts", Integer, nullable=False, server_default=text("0")),
+    Column("failing_notices", Integer, nullable=False, server_default=text("0")),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Column("deleted_at", UtcTime),
@@ -50,9 +67,13 @@ endpoint_secrets = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("endpoint_id", Id, ForeignKey("endpoints.id"), nullable=False),
+    # signing (v1), ed25519 (v1a) or apikey (profile flat).
+    Column("kind", String(10), nullable=False, server_default="signing"),
     Column("key_id", String(16), nullable=False),
     Column("ciphertext", Bytes, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    # A rotation may be scheduled: the secret signs from here on.
+    Column("starts_at", UtcTime),
     Column("expires_at", UtcTime),
 )
 Index("ix_endpoint_secrets_endpoint_id", endpoint_secrets.c.endpoint_id)
@@ -79,6 +100,12 @@ mailboxes = Table(
     Column("leased_by", String(100)),
     # Leases that ran out in a row: the process died while holding this mailbox.
     Column("crashes", Integer, nullable=False, server_default=text("0")),
+    # The circuit: failures in a row, how often it opened without closing, and, while it recovers,
+    # how many calls may run at once.
+    Column("failures_in_row", Integer, nullable=False, server_default=text("0")),
+    Column("circuit", String(10), nullable=False, server_default="closed"),
+    Column("circuit_openings", Integer, nullable=False, server_default=text("0")),
+    Column("ramp_width", Integer),
     Column("suspect_delivery_id", Id),
 )
 Index(
@@ -169,6 +196,47 @@ replays = Table(
     Column("state", String(12), nullable=False),
     Column("matched", Integer, nullable=False, server_default=text("0")),
     Column("armed", Integer, nullable=False, server_default=text("0")),
+    Column("rate_per_second", Float),
+    Column("new_ids", Boolean, nullable=False, server_default=text("false")),
+    # How far it is: the last delivery looked at, and when the next may be armed.
+    Column("cursor_id", Id),
+    Column("next_step_at", UtcTime),
+    Column("lease_until", UtcTime),
+    Column("problem", String(500)),
     Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime),
     Column("finished_at", UtcTime),
+)
+Index(
+    "ix_replays_open",
+    replays.c.next_step_at,
+    postgresql_where=text("state = 'running'"),
+    sqlite_where=text("state = 'running'"),
+)
+
+#: What a kind of event is worth: its schedule, and until when it is worth sending at all.
+delivery_policies = Table(
+    "delivery_policies",
+    metadata,
+    Column("event_type", String(100), primary_key=True),
+    Column("retry_schedule", Document),
+    Column("deliver_within_seconds", Integer),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+#: One signed line per endpoint and day: what was sent, chained to the day before.
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("endpoint_id", Id, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("tenant_id", Id, nullable=False),
+    Column("events_count", Integer, nullable=False),
+    Column("first_event_id", Id),
+    Column("last_event_id", Id),
+    Column("events_digest", String(64), nullable=False),
+    Column("previous_digest", String(64), nullable=False),
+    Column("body", Bytes, nullable=False),
+    Column("signature", String(500), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
 )

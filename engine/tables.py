@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from engine.database import metadata
-from engine.types import Bytes, Document, Id, UtcTime
+from engine.types import Bytes, Document, FeedPosition, Id, UtcTime
 
 tenants = Table(
     "tenants",
@@ -56,10 +56,14 @@ events = Table(
     Column("dedupe_key", String(300)),
     Column("body", Bytes, nullable=False),
     Column("raised_by", String(200), nullable=False),
+    # Where it stands in the pull feed: the transaction that wrote it, for no id or time of its own
+    # tells in which order transactions commit.
+    Column("position", BigInteger, nullable=False, server_default=FeedPosition()),
     Column("occurred_at", UtcTime, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("tenant_id", "dedupe_key"),
 )
+Index("ix_events_feed", events.c.tenant_id, events.c.position, events.c.id)
 Index("ix_events_subject", events.c.subject_id, events.c.sequence)
 
 #: Transient: events not yet fanned out; the relay deletes what it has expanded.

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, LargeBinary, Numeric, String, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 #: An identifier: text in Python, ``uuid`` on PostgreSQL, readable text on SQLite.
@@ -63,3 +65,23 @@ class Percent(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, _dialect: Dialect) -> Decimal | None:
         """Return an exact decimal."""
         return None if value is None else Decimal(value).quantize(Decimal("0.0001"))
+
+
+class FeedPosition(FunctionElement[int]):
+    """The number of the transaction a row is written in.
+
+    A reader of the feed passes only what lies below the oldest transaction still open. SQLite has
+    one writer, so there the order of rows is the order of commits, and this is 0.
+    """
+
+    inherit_cache = True
+
+
+@compiles(FeedPosition, "postgresql")
+def _position_postgresql(_element: FeedPosition, _compiler: Any, **_options: Any) -> str:
+    return "(pg_current_xact_id()::text::bigint)"
+
+
+@compiles(FeedPosition, "sqlite")
+def _position_sqlite(_element: FeedPosition, _compiler: Any, **_options: Any) -> str:
+    return "0"

@@ -65,6 +65,14 @@ def upgrade() -> None:
         "uq_deliveries_event_endpoint", "deliveries", ["event_id", "endpoint_id"], unique=True
     )
     op.create_table(
+        "delivery_policies",
+        sa.Column("event_type", sa.String(length=100), nullable=False),
+        sa.Column("retry_schedule", types.Document, nullable=True),
+        sa.Column("deliver_within_seconds", sa.Integer(), nullable=True),
+        sa.Column("updated_at", types.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("event_type", name=op.f("pk_delivery_policies")),
+    )
+    op.create_table(
         "discrepancies",
         sa.Column("id", types.Id, nullable=False),
         sa.Column("check", sa.String(length=10), nullable=False),
@@ -145,6 +153,21 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "manifests",
+        sa.Column("endpoint_id", types.Id, nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("tenant_id", types.Id, nullable=False),
+        sa.Column("events_count", sa.Integer(), nullable=False),
+        sa.Column("first_event_id", types.Id, nullable=True),
+        sa.Column("last_event_id", types.Id, nullable=True),
+        sa.Column("events_digest", sa.String(length=64), nullable=False),
+        sa.Column("previous_digest", sa.String(length=64), nullable=False),
+        sa.Column("body", types.Bytes, nullable=False),
+        sa.Column("signature", sa.String(length=500), nullable=False),
+        sa.Column("created_at", types.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint_id", "day", name=op.f("pk_manifests")),
+    )
+    op.create_table(
         "outbox",
         sa.Column("event_id", types.Id, nullable=False),
         sa.Column("tenant_id", types.Id, nullable=False),
@@ -168,9 +191,24 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("matched", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("armed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("rate_per_second", sa.Float(), nullable=True),
+        sa.Column("new_ids", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("cursor_id", types.Id, nullable=True),
+        sa.Column("next_step_at", types.UtcTime(), nullable=True),
+        sa.Column("lease_until", types.UtcTime(), nullable=True),
+        sa.Column("problem", sa.String(length=500), nullable=True),
         sa.Column("created_at", types.UtcTime(), nullable=False),
+        sa.Column("updated_at", types.UtcTime(), nullable=True),
         sa.Column("finished_at", types.UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
+    )
+    op.create_index(
+        "ix_replays_open",
+        "replays",
+        ["next_step_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'running'"),
+        sqlite_where=sa.text("state = 'running'"),
     )
     op.create_table(
         "runs",
@@ -280,9 +318,21 @@ def upgrade() -> None:
         sa.Column("state_reason", sa.String(length=200), nullable=True),
         sa.Column("paused_until", types.UtcTime(), nullable=True),
         sa.Column("max_in_flight", sa.Integer(), nullable=False),
+        sa.Column("rate_per_second", sa.Float(), nullable=True),
         sa.Column("ordering", sa.String(length=20), nullable=False),
+        sa.Column(
+            "head_of_line_seconds", sa.Integer(), server_default=sa.text("3600"), nullable=False
+        ),
         sa.Column("deadline_seconds", sa.Float(), nullable=True),
         sa.Column("retry_schedule", types.Document, nullable=True),
+        sa.Column("deliver_within_seconds", sa.Integer(), nullable=True),
+        sa.Column("permanent_statuses", types.Document, nullable=True),
+        sa.Column("signatures", types.Document, nullable=True),
+        sa.Column("headers_key_id", sa.String(length=16), nullable=True),
+        sa.Column("headers_sealed", types.Bytes, nullable=True),
+        sa.Column("failing_since", types.UtcTime(), nullable=True),
+        sa.Column("failing_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("failing_notices", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", types.UtcTime(), nullable=False),
         sa.Column("updated_at", types.UtcTime(), nullable=False),
         sa.Column("deleted_at", types.UtcTime(), nullable=True),
@@ -301,12 +351,14 @@ def upgrade() -> None:
         sa.Column("dedupe_key", sa.String(length=300), nullable=True),
         sa.Column("body", types.Bytes, nullable=False),
         sa.Column("raised_by", sa.String(length=200), nullable=False),
+        sa.Column("position", sa.BigInteger(), server_default=types.FeedPosition(), nullable=False),
         sa.Column("occurred_at", types.UtcTime(), nullable=False),
         sa.Column("created_at", types.UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_events_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sa.UniqueConstraint("tenant_id", "dedupe_key", name=op.f("uq_events_tenant_id_dedupe_key")),
     )
+    op.create_index("ix_events_feed", "events", ["tenant_id", "position", "id"], unique=False)
     op.create_index("ix_events_subject", "events", ["subject_id", "sequence"], unique=False)
     op.create_table(
         "holds",
@@ -522,9 +574,11 @@ def upgrade() -> None:
         "endpoint_secrets",
         sa.Column("id", types.Id, nullable=False),
         sa.Column("endpoint_id", types.Id, nullable=False),
+        sa.Column("kind", sa.String(length=10), server_default="signing", nullable=False),
         sa.Column("key_id", sa.String(length=16), nullable=False),
         sa.Column("ciphertext", types.Bytes, nullable=False),
         sa.Column("created_at", types.UtcTime(), nullable=False),
+        sa.Column("starts_at", types.UtcTime(), nullable=True),
         sa.Column("expires_at", types.UtcTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["endpoint_id"], ["endpoints.id"], name=op.f("fk_endpoint_secrets_endpoint_id")
@@ -543,6 +597,10 @@ def upgrade() -> None:
         sa.Column("lease_until", types.UtcTime(), nullable=True),
         sa.Column("leased_by", sa.String(length=100), nullable=True),
         sa.Column("crashes", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("failures_in_row", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("circuit", sa.String(length=10), server_default="closed", nullable=False),
+        sa.Column("circuit_openings", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("ramp_width", sa.Integer(), nullable=True),
         sa.Column("suspect_delivery_id", types.Id, nullable=True),
         sa.ForeignKeyConstraint(
             ["endpoint_id"], ["endpoints.id"], name=op.f("fk_mailboxes_endpoint_id")
@@ -723,11 +781,13 @@ def downgrade() -> None:
         "replays",
         "rendered_bodies",
         "outbox",
+        "manifests",
         "ledger_transactions",
         "ledger_accounts",
         "leaderships",
         "event_types",
         "discrepancies",
+        "delivery_policies",
         "deliveries",
         "attempts",
     ]:
