@@ -34,10 +34,7 @@ class FixedClock:
 
     def __init__(self, at: datetime) -> None:
         """Start at ``at``, which must be aware."""
-        if at.tzinfo is None:
-            msg = "a fixed clock needs an aware instant"
-            raise ValueError(msg)
-        self._at = at.astimezone(UTC)
+        self.set(at)
 
     def now(self) -> datetime:
         """Return the instant it was last set to."""
@@ -51,5 +48,8 @@ class FixedClock:
         self._at += step
 
     def set(self, at: datetime) -> None:
-        """Jump to ``at``."""
+        """Jump to ``at``, which must be aware."""
+        if at.tzinfo is None:
+            msg = "a fixed clock needs an aware instant"
+            raise ValueError(msg)
         self._at = at.astimezone(UTC)

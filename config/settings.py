@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,9 @@ from config.errors import TillbellError
 
 #: Seconds between attempts: 0, 5 s, 30 s, 5 min, 30 min, 2 h … 24 h, 75 h in all (design §3).
 RETRY_SCHEDULE_SECONDS = (0, 5, 30, 300, 1800, 7200, 18000, 28800, 36000, 43200, 50400, 86400)
+
+#: SQLite in memory is left out: each connection would have another database.
+DATABASE_URL = re.compile(r"sqlite:///(?!:memory:)(?=.)|postgresql(\+psycopg)?://")
 
 
 class SettingsInvalid(TillbellError):
@@ -29,6 +33,15 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _with_port(url: str) -> str:
+    """Return the address unless its port is no number; what is refused is not repeated."""
+    host = re.split("[/?]", url.partition("://")[2].rpartition("@")[2])[0]
+    if re.search(r":(?!\d*$)[^:\]]*$", host):
+        msg = "has a port that is not a number"
+        raise ValueError(msg)
+    return url
 
 
 class Settings(BaseSettings):
@@ -83,10 +96,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_is_known(cls, value: str) -> str:
-        if value and not value.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:")):
-            msg = "must begin with sqlite:/// or postgresql+psycopg://"
+        if value and not DATABASE_URL.match(value):
+            msg = "must begin with postgresql+psycopg:// or be sqlite:/// and a file"
             raise ValueError(msg)
-        return value
+        return _with_port(value)
 
     @field_validator("broker_url")
     @classmethod
@@ -94,7 +107,7 @@ class Settings(BaseSettings):
         if value != "memory://" and not value.startswith(("redis://", "rediss://", "unix://")):
             msg = "must be memory:// or begin with redis://, rediss:// or unix://"
             raise ValueError(msg)
-        return value
+        return _with_port(value)
 
     @property
     def database(self) -> str:
@@ -140,9 +153,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates each value
     except ValidationError as error:
         problems = {
-            "TILLBELL_" + "_".join(str(part) for part in item["loc"]).upper(): item[
-                "msg"
-            ].removeprefix("Value error, ")
+            f"TILLBELL_{item['loc'][0]}".upper(): item["msg"].removeprefix("Value error, ")
             for item in error.errors(include_input=False, include_url=False)
         }
         sentence = "; ".join(f"{name} {text}" for name, text in problems.items())

@@ -9,6 +9,7 @@ from pathlib import Path
 from config.errors import TillbellError
 from config.settings import Settings, decode_key
 from dispatcher.secrets import KeyRing
+from engine.errors import InvalidInput
 
 FILE_NAME = "secret.keys"
 
@@ -20,7 +21,7 @@ class KeysMissing(TillbellError):
 
 
 class KeysUnreadable(TillbellError):
-    """The key file holds something that is not a key."""
+    """The key file cannot be read, or holds something that is not a key."""
 
     code = "KEYS_UNREADABLE"
 
@@ -30,26 +31,33 @@ def load_keyring(settings: Settings) -> KeyRing:
     if settings.secret_keys:
         return KeyRing([decode_key(key) for key in settings.secret_keys])
     path = settings.data_dir / FILE_NAME
-    if not path.exists():
+    try:
+        lines = path.read_text().split()
+        return KeyRing([decode_key(line, number) for number, line in enumerate(lines, 1)])
+    except FileNotFoundError:
         raise KeysMissing(
             "no secret keys: set TILLBELL_SECRET_KEYS to the base64 of 32 random bytes"
             f" or run 'tillbell init', which writes {path}"
-        )
-    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    try:
-        return KeyRing([decode_key(line, number) for number, line in enumerate(lines, 1)])
-    except ValueError as error:
+        ) from None
+    except OSError as error:
+        raise KeysUnreadable(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise KeysUnreadable(f"{path} is not a text file of keys") from None
+    except (InvalidInput, ValueError) as error:
         raise KeysUnreadable(f"{path}: {error}") from None
 
 
 def ensure_keys(settings: Settings) -> Path | None:
     """Write a fresh key into the data folder unless there is one; return the file it made."""
     path = settings.data_dir / FILE_NAME
-    if settings.secret_keys or path.exists():
+    if settings.secret_keys:
         return None
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    # Created unreadable for others from the start; refuses to overwrite a key made meanwhile.
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        # Unreadable for others from the start; of two that start at once one makes the key.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return None
     with os.fdopen(handle, "w") as file:
         file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
     return path
