@@ -16,12 +16,13 @@ from engine.types import Id, UtcTime
 
 #: Ids as text: the driver would make an object of each, only to be written out again.
 _COLUMNS = """CAST(d.endpoint_id AS text) AS endpoint_id, CAST(d.id AS text) AS id,
-    CAST(d.event_id AS text) AS event_id, d.attempts, d.attempts_before, d.trigger,
+    CAST(d.event_id AS text) AS event_id, d.event, d.created_at, d.attempts, d.attempts_before, d.trigger,
     d.next_attempt_at, e.body, r.body AS rendered"""
 
 #: The next slice of one mailbox: after the cursor, in the order the deliveries fell due.
 _SLICE = """
-    SELECT id, event_id, endpoint_id, attempts, attempts_before, trigger, next_attempt_at
+    SELECT id, event_id, endpoint_id, event, created_at, attempts, attempts_before, trigger,
+        next_attempt_at
     FROM deliveries
     WHERE endpoint_id = {endpoint} AND next_attempt_at <= :now {after}
     ORDER BY next_attempt_at, id LIMIT :rows"""
@@ -37,7 +38,11 @@ def _typed(statement: str) -> TextualSelect:
     present = set(re.findall(r"(?<!:):(\w+)", statement))
     instants = [bindparam(name, type_=UtcTime()) for name in present & {"now", "cursor_at"}]
     ids = [bindparam(name, type_=Id) for name in present & {"endpoint_id", "cursor_id"}]
-    return text(statement).bindparams(*instants, *ids).columns(next_attempt_at=UtcTime())
+    return (
+        text(statement)
+        .bindparams(*instants, *ids)
+        .columns(created_at=UtcTime(), next_attempt_at=UtcTime())
+    )
 
 
 _FIRST_POSTGRESQL = _typed(
@@ -65,6 +70,8 @@ class Due:
 
     delivery_id: str
     event_id: str
+    event: str
+    created_at: datetime
     attempts: int
     attempts_before: int
     trigger: str

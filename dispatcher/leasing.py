@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from config.log import get_logger
-from dispatcher import endpoint_secrets
 from dispatcher.due import Due, endpoint_rows, first_slices
 from dispatcher.mailboxes import FOREVER, Lease, lease, release
 from dispatcher.retry import RetryPolicy
 from dispatcher.secrets import KeyRing
+from dispatcher.signer import Signer, open_signers
 from dispatcher.states import DeliveryState, EndpointState
 from dispatcher.tables import deliveries, endpoints, mailboxes
 from engine.database import Database
@@ -55,7 +55,7 @@ class Mailbox:
     lease: Lease
     url: str
     profile: str
-    secrets: Sequence[bytes]
+    signer: Signer
     max_in_flight: int
     deadline_seconds: float
     policy: RetryPolicy
@@ -96,17 +96,13 @@ def take_mailboxes(
         return [], 0
     with database.read() as connection:
         rows = endpoint_rows(connection, ids)
-        active = {
-            endpoint_id: row.tenant_id
-            for endpoint_id, row in rows.items()
-            if row.state == EndpointState.ACTIVE
-        }
-        secrets = endpoint_secrets.opened(connection, keyring, active, now)
-        slices = first_slices(connection, list(secrets), now=now, rows=settings.slice_rows)
+        active = [row for row in rows.values() if row.state == EndpointState.ACTIVE]
+        signers = open_signers(connection, keyring, active, now)
+        slices = first_slices(connection, list(signers), now=now, rows=settings.slice_rows)
     ready = []
     for each in leases:
-        if each.endpoint_id in secrets:
-            mailbox = _mailbox(each, rows[each.endpoint_id], secrets[each.endpoint_id], settings)
+        if each.endpoint_id in signers:
+            mailbox = _mailbox(each, rows[each.endpoint_id], signers[each.endpoint_id], settings)
             mailbox.queue.extend(slices[each.endpoint_id])
             ready.append(mailbox)
         else:
@@ -125,7 +121,7 @@ def _end_pauses(connection: Connection, endpoint_ids: Sequence[str], now: dateti
     )
 
 
-def _mailbox(held: Lease, row: Any, secrets: Sequence[bytes], settings: DrainSettings) -> Mailbox:
+def _mailbox(held: Lease, row: Any, signer: Signer, settings: DrainSettings) -> Mailbox:
     policy = settings.policy
     if row.retry_schedule:
         policy = RetryPolicy(tuple(row.retry_schedule), policy.jitter)
@@ -133,7 +129,7 @@ def _mailbox(held: Lease, row: Any, secrets: Sequence[bytes], settings: DrainSet
         lease=held,
         url=row.url,
         profile=row.profile,
-        secrets=secrets,
+        signer=signer,
         max_in_flight=row.max_in_flight if held.crashes < CRASHES_MAX else 1,
         deadline_seconds=row.deadline_seconds or settings.deadline_seconds,
         policy=policy,

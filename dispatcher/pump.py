@@ -17,7 +17,6 @@ from dispatcher.errors import CallbackFailed, EndpointUrlRefused
 from dispatcher.leasing import DrainSettings, Mailbox, name_suspect
 from dispatcher.outcome import Outcome, classify_answer, classify_failure, unprocessable
 from dispatcher.profiles import render
-from dispatcher.request import build_headers
 from dispatcher.settle_writer import Kept, SettleWriter
 from dispatcher.settlement import Settlement, decide
 from dispatcher.states import DeliveryState
@@ -161,11 +160,8 @@ class Pump:
 
     async def _send(self, due: Due, body: bytes, now: datetime) -> Outcome:
         transport = self._tools.transport
-        headers = build_headers(
-            message_id=due.event_id,
-            body=body,
-            secrets=self._mailbox.secrets,
-            now=now,
+        headers = self._mailbox.signer.headers(
+            message_id=due.event_id, event=due.event, body=body, now=now
         )
         deadline_at = self._loop.time() + self._mailbox.deadline_seconds
         try:

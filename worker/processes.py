@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ GRACE_SECONDS = 25.0
 @contextmanager
 def dispatching(application: Application) -> Iterator[None]:
     """Consume hints and drain mailboxes while the block runs; then finish what is in flight."""
+    _allow_many_sockets()
     drainer = application.drainer()
     drainer.start()
     declare_actors(application.broker, application.relay(), drainer)
@@ -84,6 +86,12 @@ def run_everything(application: Application) -> None:
     stop = stop_signal()
     with dispatching(application), scheduling(application):
         _serve_http(application, stop)
+
+
+def _allow_many_sockets() -> None:
+    """Raise the limit of open files to what the system lets us: thousands of calls run at once."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def stop_signal() -> threading.Event:
