@@ -54,7 +54,7 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
     """Serve a receiver on a free loopback port while the block runs."""
-    receiver = receiver or Receiver()
+    served: Receiver = receiver or Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -63,10 +63,10 @@ def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
             length = int(self.headers.get("content-length", "0"))
             headers = {name.lower(): value for name, value in self.headers.items()}
             callback = Callback(self.path, headers, self.rfile.read(length))
-            status = receiver.take(callback)
+            status = served.take(callback)
             body = b'{"success":true}'
             self.send_response(status)
-            for name, value in receiver.headers.items():
+            for name, value in served.headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -78,12 +78,12 @@ def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
     server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
+    served.url = f"http://127.0.0.1:{server.server_port}/hook"
     try:
-        yield receiver
+        yield served
     finally:
-        if receiver.gate is not None:
-            receiver.gate.set()
+        if served.gate is not None:
+            served.gate.set()
         server.shutdown()
         thread.join()
         server.server_close()
