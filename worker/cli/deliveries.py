@@ -88,7 +88,7 @@ def send_again(
         since=since,
     )
     if not selection.as_document():
-        raise typer.BadParameter("say which: ids, or a filter such as --state failed")
+        raise typer.BadParameter("say which: ids, or --state and other filters")
     record = _replay(selection, reason)
     emit(record, replay_details(record), as_json=as_json)
 
