@@ -16,8 +16,8 @@ from engine.types import Id, UtcTime
 
 #: Ids as text: the driver would make an object of each, only to be written out again.
 _COLUMNS = """CAST(d.endpoint_id AS text) AS endpoint_id, CAST(d.id AS text) AS id,
-    CAST(d.event_id AS text) AS event_id, d.event, d.created_at, d.attempts, d.attempts_before, d.trigger,
-    d.next_attempt_at, e.body, r.body AS rendered"""
+    CAST(d.event_id AS text) AS event_id, d.event, d.created_at, d.attempts, d.attempts_before,
+    d.trigger, d.next_attempt_at, e.body, r.body AS rendered"""
 
 #: The next slice of one mailbox: after the cursor, in the order the deliveries fell due.
 _SLICE = """
