@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import typer
 from rich.console import RenderableType
 from rich.table import Table
@@ -22,7 +20,7 @@ def doctor(*, as_json: Json = False) -> None:
     configure_logging(log_format="console", level="error")
     found = list(examine())
     failed = any(each.status == FAIL for each in found)
-    document = {"ok": not failed, "data": [asdict(each) for each in found]}
+    document = {"ok": not failed, "data": found}
     emit(document, _view(found), as_json=as_json)
     if failed:
         raise typer.Exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -129,10 +129,22 @@ def report(error: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(orjson.dumps(error, default=str), err=True)
         return
-    sentence = " ".join(str(error["error"]).split())
+    sentence = " ".join(str(error["error"]).split()) + _facts(error["details"])
     typer.echo(
         f"{typer.style('error:', fg='red', bold=True)} {sentence} [{error['code']}]", err=True
     )
+
+
+def _facts(details: Mapping[str, Any]) -> str:
+    """Return in words those details that help a person on and are not in the sentence."""
+    words = [
+        f"{name} {orjson.dumps(details[name]).decode()}"
+        for name in ("required", "available")
+        if name in details
+    ]
+    if details.get("allowed"):
+        words.append(f"allowed now: {', '.join(details['allowed'])}")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _load(verb: Verb) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def import_file(file: Path, tenant_id: str, *, as_json: bool) -> int:
     counts = Counter(each.outcome for each in outcomes)
     summary = {name: counts[name] for name in (PLACED, EXISTING, REFUSED)}
     words = ", ".join(f"{number:,} {name}" for name, number in summary.items())
-    document = {"data": [asdict(each) for each in outcomes], **summary}
+    document = {"data": outcomes, **summary}
     emit(document, Text(f"{len(outcomes):,} orders: {words}."), as_json=as_json)
     return counts[REFUSED]
 
