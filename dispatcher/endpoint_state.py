@@ -12,7 +12,7 @@ from dispatcher.mailboxes import FOREVER, block, make_due, unblock
 from dispatcher.states import DeliveryState, EndpointState, Trigger
 from dispatcher.tables import deliveries, endpoints
 from engine.errors import InvalidStatus
-from engine.events import EventDraft, record
+from engine.events import EventDraft, iso_seconds, record
 from engine.ids import new_id
 from engine.unit_of_work import UnitOfWork
 
@@ -64,7 +64,7 @@ def disable_once(connection: Connection, endpoint_id: str, reason: str, now: dat
         return False
     # Due now, so that a drain cancels what is open.
     make_due(connection, endpoint_id, now)
-    data = {"endpoint_id": endpoint_id, "reason": reason, "since": now}
+    data = {"endpoint_id": endpoint_id, "reason": reason, "since": iso_seconds(now)}
     draft = EventDraft(
         tenant_id=changed.tenant_id, type="endpoint.disabled", data=data, raised_by="dispatcher"
     )

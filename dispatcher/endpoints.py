@@ -112,13 +112,15 @@ def change(
         check_url(url, guard.policy)
         values["url"] = url
     if events is not None:
-        subscribe(work.connection, row["id"], row["tenant_id"], events)
         values["events"] = list(events)
     if profile is not None:
         values["profile"] = _check_profile(profile)
     if max_in_flight is not None:
         values["max_in_flight"] = _check_in_flight(max_in_flight)
+    # The row first: of two changes at once the later waits here and replaces what the other wrote.
     work.connection.execute(update(endpoints).where(endpoints.c.id == row["id"]).values(values))
+    if events is not None:
+        subscribe(work.connection, row["id"], row["tenant_id"], events)
     return get(work.connection, endpoint_id)
 
 

@@ -137,14 +137,12 @@ def release(
 
 
 def block(connection: Connection, endpoint_id: str, until: datetime) -> None:
-    """Hold a mailbox back until an instant; what is in flight still settles."""
+    """Hold a mailbox back until an instant, when it is due; what is in flight still settles."""
     due_at = func.greatest(mailboxes.c.due_at, until, type_=UtcTime())
     connection.execute(
         update(mailboxes)
         .where(mailboxes.c.endpoint_id == endpoint_id)
-        .values(
-            blocked_until=until, due_at=case((mailboxes.c.due_at.is_(None), null()), else_=due_at)
-        )
+        .values(blocked_until=until, due_at=due_at)
     )
 
 

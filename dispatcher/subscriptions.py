@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from dispatcher.tables import endpoints, subscriptions
 from engine import catalogue
@@ -14,6 +14,8 @@ from engine.errors import InvalidInput
 
 EVERYTHING = "*"
 PATTERNS_MAX = 100
+#: PostgreSQL knows advisory locks by number; this one is no other's.
+TYPES_LOCK = 0x7469_6C6C
 
 
 def matches(pattern: str, event_type: str) -> bool:
@@ -41,6 +43,7 @@ def subscribe(
     connection: Connection, endpoint_id: str, tenant_id: str, patterns: Sequence[str]
 ) -> None:
     """Replace what an endpoint hears by what ``patterns`` cover now."""
+    _lock_types(connection, exclusive=False)
     types = expand(patterns, catalogue.known_types(connection))
     unsubscribe(connection, endpoint_id)
     rows = [
@@ -61,6 +64,7 @@ def register_type(
 
     Raises as ``catalogue.register_type`` does.
     """
+    _lock_types(connection, exclusive=True)
     catalogue.register_type(connection, name, json_schema, now)
     alive = select(endpoints.c.id, endpoints.c.tenant_id, endpoints.c.events).where(
         endpoints.c.deleted_at.is_(None)
@@ -73,3 +77,11 @@ def register_type(
     if rows:
         connection.execute(insert(subscriptions), rows)
     return len(rows)
+
+
+def _lock_types(connection: Connection, *, exclusive: bool) -> None:
+    """Let a new type and a new pattern wait for each other, or neither would see the other."""
+    if connection.dialect.name == "sqlite":
+        return  # its writer is alone
+    take = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
+    connection.execute(select(take(TYPES_LOCK)))
