@@ -48,7 +48,8 @@ endpoints = Table(
     Column("permanent_statuses", Document),
     # v1 always; v1a where the owner asked for it.
     Column("signatures", Document),
-    # The owner's own headers, sealed: they may hold a credential.
+    # The owner's own headers, sealed: they may hold a credential. Only their names are shown.
+    Column("header_names", Document),
     Column("headers_key_id", String(16)),
     Column("headers_sealed", Bytes),
     # Since when, and over how many attempts, nothing but failures came back.
@@ -71,6 +72,8 @@ endpoint_secrets = Table(
     Column("kind", String(10), nullable=False, server_default="signing"),
     Column("key_id", String(16), nullable=False),
     Column("ciphertext", Bytes, nullable=False),
+    # What anyone may see of a key pair (whpk_); a secret has nothing to show.
+    Column("public_key", String(60)),
     Column("created_at", UtcTime, nullable=False),
     # A rotation may be scheduled: the secret signs from here on.
     Column("starts_at", UtcTime),
@@ -107,6 +110,8 @@ mailboxes = Table(
     Column("circuit_openings", Integer, nullable=False, server_default=text("0")),
     Column("ramp_width", Integer),
     Column("suspect_delivery_id", Id),
+    # Of an endpoint with strict order: the delivery all others wait for.
+    Column("head_delivery_id", Id),
 )
 Index(
     "ix_mailboxes_due",

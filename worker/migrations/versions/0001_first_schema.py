@@ -328,6 +328,7 @@ def upgrade() -> None:
         sa.Column("deliver_within_seconds", sa.Integer(), nullable=True),
         sa.Column("permanent_statuses", types.Document, nullable=True),
         sa.Column("signatures", types.Document, nullable=True),
+        sa.Column("header_names", types.Document, nullable=True),
         sa.Column("headers_key_id", sa.String(length=16), nullable=True),
         sa.Column("headers_sealed", types.Bytes, nullable=True),
         sa.Column("failing_since", types.UtcTime(), nullable=True),
@@ -577,6 +578,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=10), server_default="signing", nullable=False),
         sa.Column("key_id", sa.String(length=16), nullable=False),
         sa.Column("ciphertext", types.Bytes, nullable=False),
+        sa.Column("public_key", sa.String(length=60), nullable=True),
         sa.Column("created_at", types.UtcTime(), nullable=False),
         sa.Column("starts_at", types.UtcTime(), nullable=True),
         sa.Column("expires_at", types.UtcTime(), nullable=True),
@@ -602,6 +604,7 @@ def upgrade() -> None:
         sa.Column("circuit_openings", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("ramp_width", sa.Integer(), nullable=True),
         sa.Column("suspect_delivery_id", types.Id, nullable=True),
+        sa.Column("head_delivery_id", types.Id, nullable=True),
         sa.ForeignKeyConstraint(
             ["endpoint_id"], ["endpoints.id"], name=op.f("fk_mailboxes_endpoint_id")
         ),
