@@ -1,4 +1,4 @@
-"""Tables of the engine that every part needs: tenants, events and the outbox."""
+"""Tables of the engine that every part needs: tenants, their tokens, events and the outbox."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ tenants = Table(
     CheckConstraint("depth >= 0 AND depth < 8", name="depth"),
 )
 Index("ix_tenants_parent_id", tenants.c.parent_id)
+
+#: Keys of the HTTP interface: the value is shown once, only its SHA-256 is kept.
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    # The public part of the token: it finds the row and names the token in lists.
+    Column("prefix", String(16), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),
+    Column("scopes", Document, nullable=False),
+    Column("label", String(200)),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+)
+Index("ix_api_tokens_tenant_id", api_tokens.c.tenant_id)
 
 event_types = Table(
     "event_types",

@@ -46,6 +46,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     op.create_index(
+        "ix_deliveries_created_at",
+        "deliveries",
+        ["created_at"],
+        unique=False,
+        postgresql_using="brin",
+    )
+    op.create_index(
         "ix_deliveries_failed",
         "deliveries",
         ["endpoint_id", "id"],
@@ -244,6 +251,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tenants")),
     )
     op.create_index("ix_tenants_parent_id", "tenants", ["parent_id"], unique=False)
+    op.create_table(
+        "api_tokens",
+        sa.Column("id", types.Id, nullable=False),
+        sa.Column("tenant_id", types.Id, nullable=False),
+        sa.Column("prefix", sa.String(length=16), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("scopes", types.Document, nullable=False),
+        sa.Column("label", sa.String(length=200), nullable=True),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("created_at", types.UtcTime(), nullable=False),
+        sa.Column("last_used_at", types.UtcTime(), nullable=True),
+        sa.Column("expires_at", types.UtcTime(), nullable=True),
+        sa.Column("revoked_at", types.UtcTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name=op.f("fk_api_tokens_tenant_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
+        sa.UniqueConstraint("prefix", name=op.f("uq_api_tokens_prefix")),
+    )
+    op.create_index("ix_api_tokens_tenant_id", "api_tokens", ["tenant_id"], unique=False)
     op.create_table(
         "chain_orders",
         sa.Column("id", types.Id, nullable=False),
@@ -779,6 +806,7 @@ def downgrade() -> None:
         "events",
         "endpoints",
         "chain_orders",
+        "api_tokens",
         "tenants",
         "runs",
         "replays",
