@@ -205,6 +205,8 @@ replays = Table(
     Column("state", String(12), nullable=False),
     Column("matched", Integer, nullable=False, server_default=text("0")),
     Column("armed", Integer, nullable=False, server_default=text("0")),
+    # Looked at and left alone: their endpoint is disabled, or they are on their way already.
+    Column("skipped", Integer, nullable=False, server_default=text("0")),
     Column("rate_per_second", Float),
     Column("new_ids", Boolean, nullable=False, server_default=text("false")),
     # How far it is: the last delivery looked at, and when the next may be armed.

@@ -198,6 +198,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("matched", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("armed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("skipped", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("rate_per_second", sa.Float(), nullable=True),
         sa.Column("new_ids", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("cursor_id", types.Id, nullable=True),
