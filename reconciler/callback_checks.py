@@ -10,6 +10,7 @@ from sqlalchemy import Connection, exists, func, or_, select, update
 from dispatcher.hints import in_batches
 from dispatcher.tables import deliveries, mailboxes
 from engine.tables import outbox
+from engine.types import UtcTime
 from reconciler.check import Check, Finding, Found, Scope, Severity, Tools
 
 #: The relay is late, and a due mailbox forgotten, after this (domain.md K07, K08).
@@ -19,9 +20,10 @@ FINDINGS_MAX = 1000
 
 
 def _find_unrelayed(connection: Connection, scope: Scope) -> Found:
-    late = outbox.c.created_at < scope.as_of - RELAY_LATE
+    late = outbox.c.created_at < scope.now - RELAY_LATE
     scanned = connection.execute(select(func.count()).select_from(outbox)).scalar_one()
-    rows = connection.execute(select(outbox).where(late).limit(FINDINGS_MAX)).all()
+    oldest = select(outbox).where(late).order_by(outbox.c.event_id).limit(FINDINGS_MAX)
+    rows = connection.execute(oldest).all()
     return Found(
         scanned,
         [
@@ -31,14 +33,14 @@ def _find_unrelayed(connection: Connection, scope: Scope) -> Found:
     )
 
 
-def _mend_unrelayed(tools: Tools, findings: Sequence[Finding]) -> int:
+def _mend_unrelayed(tools: Tools, findings: Sequence[Finding], _scope: Scope) -> None:
     """Fan out here and now: the relay's claim keeps two from doing it twice."""
-    return min(len(findings), tools.relay.run_until_empty())
+    tools.relay.run_once(len(findings))
 
 
 def _find_forgotten(connection: Connection, scope: Scope) -> Found:
     """Find expired leases, mailboxes long due, and open deliveries no mailbox will wake for."""
-    late = scope.as_of - DRAIN_LATE
+    late = scope.now - DRAIN_LATE
     free = mailboxes.c.lease_until.is_(None)
     asleep = free & mailboxes.c.due_at.is_(None)
     waiting = exists().where(
@@ -46,10 +48,11 @@ def _find_forgotten(connection: Connection, scope: Scope) -> Found:
         deliveries.c.next_attempt_at <= late,
     )
     wanted = or_(
-        mailboxes.c.lease_until < scope.as_of, free & (mailboxes.c.due_at < late), asleep & waiting
+        mailboxes.c.lease_until < scope.now, free & (mailboxes.c.due_at < late), asleep & waiting
     )
     scanned = connection.execute(select(func.count()).select_from(mailboxes)).scalar_one()
-    rows = connection.execute(select(mailboxes).where(wanted).limit(FINDINGS_MAX)).all()
+    chosen = select(mailboxes).where(wanted).order_by(mailboxes.c.endpoint_id)
+    rows = connection.execute(chosen.limit(FINDINGS_MAX)).all()
     return Found(
         scanned,
         [
@@ -64,25 +67,19 @@ def _find_forgotten(connection: Connection, scope: Scope) -> Found:
     )
 
 
-def _mend_forgotten(tools: Tools, findings: Sequence[Finding]) -> int:
+def _mend_forgotten(tools: Tools, findings: Sequence[Finding], scope: Scope) -> None:
     """Make what sleeps due again and hint it all; the lease keeps two from draining it."""
     ids = [finding.key for finding in findings]
-    earliest = (
-        select(func.min(deliveries.c.next_attempt_at))
-        .where(deliveries.c.endpoint_id == mailboxes.c.endpoint_id)
-        .where(deliveries.c.next_attempt_at.is_not(None))
-        .scalar_subquery()
-    )
+    wake_at = func.greatest(scope.now, mailboxes.c.blocked_until, type_=UtcTime())
     with tools.database.write() as connection:
         connection.execute(
             update(mailboxes)
             .where(mailboxes.c.endpoint_id.in_(ids), mailboxes.c.lease_until.is_(None))
             .where(mailboxes.c.due_at.is_(None))
-            .values(due_at=earliest)
+            .values(due_at=wake_at)
         )
     for batch in in_batches(ids):
         tools.hints.drain(batch)
-    return len(ids)
 
 
 EVENTS_RELAYED = Check(

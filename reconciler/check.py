@@ -39,9 +39,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a check may look at: as of when, and since when rows may have changed (None: all)."""
+    """What a check may look at: as of when, and since when rows may have changed (None: all).
+
+    ``now`` is the real time: whether a hint is late or a holder dead is not asked of the future.
+    """
 
     as_of: datetime
+    now: datetime
     since: datetime | None = None
 
 
@@ -68,7 +72,8 @@ class Check:
     """One registered check.
 
     ``heal`` changes findings inside one unit of work and returns those it healed; ``mend`` works
-    in transactions of its own and returns how many. A check with neither only reports.
+    in transactions of its own, and what is not found afterwards was healed. A check with neither
+    only reports.
     """
 
     id: str
@@ -77,7 +82,7 @@ class Check:
     every_seconds: int
     find: Callable[[Connection, Scope], Found]
     heal: Callable[[UnitOfWork, Sequence[Finding], Scope], list[Finding]] | None = None
-    mend: Callable[[Tools, Sequence[Finding]], int] | None = None
+    mend: Callable[[Tools, Sequence[Finding], Scope], None] | None = None
 
     @property
     def capped(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.ids import new_id
 from engine.unit_of_work import UnitOfWork
@@ -28,9 +29,7 @@ def record(
         if subject in standing:
             _change(work, standing[subject], status, check)
         else:
-            work.connection.execute(
-                insert(discrepancies).values(_row(work, check, finding, status))
-            )
+            _add(work, _row(work, check, finding, status))
     for subject, row_id in standing.items():
         if subject not in seen:
             _change(work, row_id, "closed", check)
@@ -51,6 +50,13 @@ def _open_subjects(connection: Connection, check_id: str) -> dict[str, str]:
         discrepancies.c.check == check_id, discrepancies.c.status == "open"
     )
     return {row.subject: row.id for row in connection.execute(query)}
+
+
+def _add(work: UnitOfWork, row: dict[str, Any]) -> None:
+    """Write a row down unless another run that is at it has the same one open."""
+    sqlite_used = work.connection.dialect.name == "sqlite"
+    dialect_insert = sqlite.insert if sqlite_used else postgresql.insert
+    work.connection.execute(dialect_insert(discrepancies).values(row).on_conflict_do_nothing())
 
 
 def _change(work: UnitOfWork, row_id: str, status: str, check: Check) -> None:

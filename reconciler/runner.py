@@ -70,7 +70,8 @@ class Runner:
     ) -> dict[str, Any]:
         self._clock.sync()
         began, started_at = time.monotonic(), self._clock.now()
-        scope = Scope(as_of or started_at, None if full else self._last_look(check))
+        since = None if full else self._last_look(check)
+        scope = Scope(as_of or started_at, started_at, since)
         with self._database.read() as connection:
             found = check.find(connection, scope)
         tally = _Tally() if dry_run else self._heal(check, found, scope, actor)
@@ -104,13 +105,23 @@ class Runner:
             tally.problem = f"{len(findings)} findings, at most {HEALS_MAX} are healed in a run"
             findings = findings[:HEALS_MAX]
         if check.mend is not None and findings:
-            tally.healed = check.mend(self._tools, findings)
-            tally.healed_subjects |= {finding.subject for finding in findings}
+            check.mend(self._tools, findings, scope)
+            self._look_again(check, findings, scope, tally)
         if check.heal is not None:
             for start in range(0, len(findings), FINDINGS_PER_TRANSACTION):
                 batch = findings[start : start + FINDINGS_PER_TRANSACTION]
                 self._heal_batch(check, batch, scope, actor=actor, tally=tally)
         return tally
+
+    def _look_again(
+        self, check: Check, findings: Sequence[Finding], scope: Scope, tally: _Tally
+    ) -> None:
+        """Count as healed what is no longer found; a hint may still be on its way."""
+        with self._database.read() as connection:
+            left = {finding.subject for finding in check.find(connection, scope).findings}
+        assert tally.healed_subjects is not None
+        tally.healed_subjects |= {each.subject for each in findings} - left
+        tally.healed += len(tally.healed_subjects)
 
     def _heal_batch(
         self, check: Check, batch: Sequence[Finding], scope: Scope, *, actor: str, tally: _Tally
@@ -137,9 +148,11 @@ class Runner:
             return check.heal(work, batch, scope)
 
     def _last_look(self, check: Check) -> datetime | None:
+        """Return since when to look at rows: a run about the future has seen the present only."""
         newest = (
             select(runs.c.as_of)
             .where(runs.c.check == check.id, runs.c.state == "completed", ~runs.c.dry_run)
+            .where(runs.c.as_of <= runs.c.started_at)
             .order_by(runs.c.as_of.desc())
             .limit(1)
         )
