@@ -3,6 +3,8 @@
 TillbellError (config.errors)
 ├── DatabaseUnavailable
 ├── NotFound
+├── NotAuthenticated
+├── CursorExpired
 ├── InvalidInput
 │   ├── InvalidAmount
 │   ├── UnknownEventType
@@ -32,6 +34,18 @@ class NotFound(TillbellError):
     """The thing named does not exist, or is not the caller's to see."""
 
     code = "NOT_FOUND"
+
+
+class NotAuthenticated(TillbellError):
+    """The caller shows no token, or one that is not valid; which of both is not said."""
+
+    code = "UNAUTHORIZED"
+
+
+class CursorExpired(TillbellError):
+    """A cursor names a place of a feed that is no longer, or never was, to be had."""
+
+    code = "CURSOR_EXPIRED"
 
 
 class InvalidInput(TillbellError):
