@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from config.clock import Clock
 from config.log import get_logger
 from dispatcher.leasing import DrainSettings, Mailbox, take_mailboxes
+from dispatcher.limits import KeyedSlots
 from dispatcher.pump import DrainTools, Pump
 from dispatcher.secrets import KeyRing
 from dispatcher.settle_writer import SettleWriter
@@ -136,6 +137,8 @@ class Drainer:
             self._writer,
             self._settings,
             asyncio.Semaphore(self._settings.in_flight_max),
+            KeyedSlots(self._settings.tenant_in_flight_max),
+            KeyedSlots(self._settings.host_in_flight_max),
             self._executor,
             lambda: self._stopping,
         )

@@ -17,7 +17,7 @@ from engine.types import Id, UtcTime
 #: Ids as text: the driver would make an object of each, only to be written out again.
 _COLUMNS = """CAST(d.endpoint_id AS text) AS endpoint_id, CAST(d.id AS text) AS id,
     CAST(d.event_id AS text) AS event_id, d.event, d.created_at, d.attempts, d.attempts_before,
-    d.trigger, d.next_attempt_at, e.body, r.body AS rendered"""
+    d.trigger, d.next_attempt_at, e.body, r.body AS rendered, e.subject_id, e.sequence"""
 
 #: The next slice of one mailbox: after the cursor, in the order the deliveries fell due.
 _SLICE = """
@@ -64,6 +64,18 @@ _NEXT = {
 }
 
 
+_OPEN = {
+    name: _typed(
+        f"""SELECT {_COLUMNS} FROM (SELECT * FROM deliveries
+        WHERE id = {delivery} AND next_attempt_at IS NOT NULL) d {_BODIES}"""
+    )
+    for name, delivery in (
+        ("sqlite", ":delivery_id"),
+        ("postgresql", "CAST(:delivery_id AS uuid)"),
+    )
+}
+
+
 @dataclass(slots=True)
 class Due:
     """One delivery to attempt now, with the bytes of its event."""
@@ -78,6 +90,8 @@ class Due:
     next_attempt_at: datetime
     body: bytes
     rendered: bytes | None
+    subject_id: str
+    sequence: int
 
 
 def first_slices(
@@ -108,6 +122,12 @@ def next_slice(
         "cursor_id": after.delivery_id,
     }
     return _dues(connection, _NEXT[connection.dialect.name], values)
+
+
+def one(connection: Connection, delivery_id: str) -> Due | None:
+    """Return one open delivery, due or not, or None."""
+    found = _dues(connection, _OPEN[connection.dialect.name], {"delivery_id": delivery_id})
+    return found[0] if found else None
 
 
 def endpoint_rows(connection: Connection, endpoint_ids: Sequence[str]) -> dict[str, Any]:

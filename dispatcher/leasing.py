@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, update
 
 from config.log import get_logger
-from dispatcher.due import Due, endpoint_rows, first_slices
+from dispatcher.due import Due, endpoint_rows, first_slices, one
+from dispatcher.health import Failing, Notice
 from dispatcher.mailboxes import FOREVER, Lease, lease, release
+from dispatcher.order import Ordering, arrange, blockers
+from dispatcher.policies import Worth, event_policies, worth
 from dispatcher.retry import RetryPolicy
 from dispatcher.secrets import KeyRing
+from dispatcher.settlement import Deferral
 from dispatcher.signer import Signer, open_signers
 from dispatcher.states import DeliveryState, EndpointState
 from dispatcher.tables import deliveries, endpoints, mailboxes
@@ -37,6 +43,8 @@ class DrainSettings:
     policy: RetryPolicy
     deadline_seconds: float = 15.0
     in_flight_max: int = 2000
+    tenant_in_flight_max: int = 500
+    host_in_flight_max: int = 500
     mailboxes_max: int = 1000
     slice_rows: int = 200
     #: A drain takes nothing new after this, so that others get their turn and no lease is renewed.
@@ -54,12 +62,25 @@ class Mailbox:
 
     lease: Lease
     url: str
+    host: str
+    tenant_id: str
     profile: str
     signer: Signer
     max_in_flight: int
+    rate_per_second: float | None
     deadline_seconds: float
-    policy: RetryPolicy
+    ordering: str
+    patience: timedelta
+    permanent_statuses: frozenset[int]
+    worth_of: Callable[[str], Worth]
+    failing: Failing
+    told: Notice
     queue: deque[Due] = field(default_factory=deque)
+    deferrals: list[Deferral] = field(default_factory=list)
+    #: The last row of the slice that was read, and whether there may be more behind it.
+    last: Due | None = None
+    exhausted: bool = True
+    blocked_until: datetime | None = None
 
     @property
     def suspicious(self) -> bool:
@@ -99,16 +120,52 @@ def take_mailboxes(
         active = [row for row in rows.values() if row.state == EndpointState.ACTIVE]
         signers = open_signers(connection, keyring, active, now)
         slices = first_slices(connection, list(signers), now=now, rows=settings.slice_rows)
-    ready = []
+        by_type = event_policies(connection)
+        ready = []
+        for each in leases:
+            if each.endpoint_id in signers:
+                row = rows[each.endpoint_id]
+                mailbox = _mailbox(each, row, signers[each.endpoint_id], settings, by_type)
+                _fill(connection, mailbox, slices[each.endpoint_id], settings.slice_rows, now)
+                ready.append(mailbox)
     for each in leases:
-        if each.endpoint_id in signers:
-            mailbox = _mailbox(each, rows[each.endpoint_id], signers[each.endpoint_id], settings)
-            mailbox.queue.extend(slices[each.endpoint_id])
-            ready.append(mailbox)
-        else:
+        if each.endpoint_id not in signers:
             _give_back(database, each, rows.get(each.endpoint_id), now)
     _park_poison(database, ready, now)
     return ready, len(leases)
+
+
+def arranged(
+    connection: Connection, mailbox: Mailbox, dues: list[Due], now: datetime
+) -> tuple[list[Due], list[Deferral]]:
+    """Put a slice in the order its endpoint asks for; what must wait is moved behind its head."""
+    if mailbox.ordering != Ordering.SUBJECT:
+        return dues, []
+    held = mailbox.lease
+    attempt, behind = arrange(dues, blockers(connection, held.endpoint_id, dues))
+    moved = [
+        Deferral(due.delivery_id, held.endpoint_id, held.token, due.attempts, until, None, now)
+        for due, until in behind
+    ]
+    return attempt, moved
+
+
+def _fill(
+    connection: Connection, mailbox: Mailbox, found: list[Due], rows: int, now: datetime
+) -> None:
+    """Give a mailbox its first slice; in strict order the head comes first, or nothing does."""
+    mailbox.last = found[-1] if found else None
+    mailbox.exhausted = len(found) < rows
+    head_id = mailbox.lease.head_delivery_id
+    if mailbox.ordering == Ordering.ENDPOINT and head_id is not None:
+        head = one(connection, head_id)
+        if head is not None and head.next_attempt_at > now:
+            mailbox.blocked_until = head.next_attempt_at
+            return
+        if head is not None:
+            found = [head, *(due for due in found if due.delivery_id != head_id)]
+    attempts, mailbox.deferrals = arranged(connection, mailbox, found, now)
+    mailbox.queue.extend(attempts)
 
 
 def _end_pauses(connection: Connection, endpoint_ids: Sequence[str], now: datetime) -> None:
@@ -121,19 +178,47 @@ def _end_pauses(connection: Connection, endpoint_ids: Sequence[str], now: dateti
     )
 
 
-def _mailbox(held: Lease, row: Any, signer: Signer, settings: DrainSettings) -> Mailbox:
-    policy = settings.policy
-    if row.retry_schedule:
-        policy = RetryPolicy(tuple(row.retry_schedule), policy.jitter)
+def _mailbox(
+    held: Lease,
+    row: Any,
+    signer: Signer,
+    settings: DrainSettings,
+    by_type: Mapping[str, Mapping[str, Any]],
+) -> Mailbox:
+    strict = row.ordering == Ordering.ENDPOINT or held.crashes >= CRASHES_MAX
+
+    @cache
+    def worth_of(event: str) -> Worth:
+        return worth(
+            settings.policy,
+            endpoint_schedule=row.retry_schedule,
+            endpoint_within_seconds=row.deliver_within_seconds,
+            event_policy=by_type.get(event),
+        )
+
     return Mailbox(
         lease=held,
         url=row.url,
+        host=host_of(row.url),
+        tenant_id=row.tenant_id,
         profile=row.profile,
         signer=signer,
-        max_in_flight=row.max_in_flight if held.crashes < CRASHES_MAX else 1,
+        max_in_flight=1 if strict else row.max_in_flight,
+        rate_per_second=row.rate_per_second,
         deadline_seconds=row.deadline_seconds or settings.deadline_seconds,
-        policy=policy,
+        ordering=row.ordering,
+        patience=timedelta(seconds=row.head_of_line_seconds),
+        permanent_statuses=frozenset(row.permanent_statuses or ()),
+        worth_of=worth_of,
+        failing=Failing(row.failing_since, row.failing_attempts),
+        told=Notice(row.failing_notices),
     )
+
+
+@lru_cache(10_000)
+def host_of(url: str) -> str:
+    """Return the host whose callers share its cap."""
+    return urlsplit(url).hostname or ""
 
 
 def _give_back(database: Database, held: Lease, row: Any, now: datetime) -> None:

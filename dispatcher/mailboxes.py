@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, ScalarSelect, case, func, null, select, tuple_, update
 
+from dispatcher.health import Health
 from dispatcher.tables import deliveries, mailboxes
 from engine.types import UtcTime
 
@@ -30,6 +31,8 @@ class Lease:
     token: int
     crashes: int
     suspect_delivery_id: str | None
+    head_delivery_id: str | None
+    health: Health
 
 
 def feed(connection: Connection, endpoint_ids: Sequence[str], now: datetime) -> None:
@@ -99,9 +102,17 @@ def _take(connection: Connection, chosen: Any, worker: str, until: datetime) -> 
             mailboxes.c.lease_token,
             mailboxes.c.crashes,
             mailboxes.c.suspect_delivery_id,
+            mailboxes.c.head_delivery_id,
+            mailboxes.c.failures_in_row,
+            mailboxes.c.circuit,
+            mailboxes.c.circuit_openings,
+            mailboxes.c.ramp_width,
         )
     )
-    return [Lease(*row) for row in connection.execute(statement)]
+    return [
+        Lease(row[0], row[1], row[2], row[3], row[4], Health(*row[5:]))
+        for row in connection.execute(statement)
+    ]
 
 
 def release(
@@ -109,14 +120,16 @@ def release(
     leases: Sequence[tuple[str, int]],
     *,
     blocked_until: datetime | None = None,
+    health: Health | None = None,
 ) -> int:
     """Give mailboxes back, due at their earliest open delivery; return how many were still ours.
 
     ``leases`` are pairs of endpoint id and token. A mailbox fed meanwhile keeps the earlier mark.
-    With ``blocked_until`` nothing is sent to it before then.
+    With ``blocked_until`` nothing is sent to it before then; ``health`` is what to remember.
     """
     if not leases:
         return 0
+    remembered = {} if health is None else _health_columns(health)
     lock(connection, [endpoint_id for endpoint_id, _ in leases])
     blocked = func.greatest(mailboxes.c.blocked_until, blocked_until, type_=UtcTime())
     due_at = func.least(mailboxes.c.due_at, _earliest_delivery(), type_=UtcTime())
@@ -131,9 +144,19 @@ def release(
             leased_by=null(),
             crashes=0,
             suspect_delivery_id=null(),
+            **remembered,
         )
     )
     return done.rowcount
+
+
+def _health_columns(health: Health) -> dict[str, Any]:
+    return {
+        "failures_in_row": health.failures_in_row,
+        "circuit": health.circuit,
+        "circuit_openings": health.openings,
+        "ramp_width": health.ramp_width,
+    }
 
 
 def block(connection: Connection, endpoint_id: str, until: datetime) -> None:

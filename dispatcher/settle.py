@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, TextClause, bindparam, text
+from sqlalchemy import Connection, TextClause, bindparam, exists, text, update
 
 from dispatcher.endpoint_state import disable_once
-from dispatcher.settlement import Settlement
+from dispatcher.settlement import Deferral, Settlement
+from dispatcher.tables import deliveries, mailboxes
 from engine.database import Database
 from engine.types import Bytes, Id, UtcTime
 
@@ -97,6 +98,37 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     for each in settlements:
         if each.outcome.disable is not None:
             disable_once(connection, each.endpoint_id, each.outcome.disable, now)
+        if each.holds_line is not None:
+            _mark_head(connection, each)
+
+
+def defer(connection: Connection, deferrals: Sequence[Deferral]) -> None:
+    """Move deliveries without an attempt: behind their head, or to failed when given up."""
+    for each in deferrals:
+        held = exists().where(
+            mailboxes.c.endpoint_id == each.endpoint_id,
+            mailboxes.c.lease_token == each.lease_token,
+            mailboxes.c.lease_until.is_not(None),
+        )
+        values: dict[str, Any] = {"next_attempt_at": each.next_attempt_at}
+        if each.next_attempt_at is None:
+            values |= {"state": "failed", "last_error": each.error, "settled_at": each.at}
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id == each.delivery_id, deliveries.c.attempts == each.attempts)
+            .where(deliveries.c.next_attempt_at.is_not(None), held)
+            .values(values)
+        )
+
+
+def _mark_head(connection: Connection, each: Settlement) -> None:
+    """Say, in the transaction that settles it, which delivery an ordered mailbox waits for."""
+    connection.execute(
+        update(mailboxes)
+        .where(mailboxes.c.endpoint_id == each.endpoint_id)
+        .where(mailboxes.c.lease_token == each.lease_token)
+        .values(head_delivery_id=each.delivery_id if each.holds_line else None)
+    )
 
 
 def keep_bodies(connection: Connection, bodies: Sequence[dict[str, Any]]) -> None:

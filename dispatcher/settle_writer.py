@@ -9,15 +9,18 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from config.clock import Clock
 from config.log import get_logger
+from dispatcher.health import Failing, Health, Notice
 from dispatcher.mailboxes import release
-from dispatcher.settle import keep_bodies, settle
-from dispatcher.settlement import Settlement
+from dispatcher.notices import tell
+from dispatcher.settle import defer, keep_bodies, settle
+from dispatcher.settlement import Deferral, Settlement
 from engine.database import Database
 from engine.errors import DatabaseUnavailable
 
@@ -31,13 +34,31 @@ COMMIT_INTERVAL_SECONDS = 0.025
 RETRY_SECONDS = 0.5
 
 
+class Parting(NamedTuple):
+    """What a drain leaves behind, besides what it settled.
+
+    ``health`` and ``failing`` are None where nothing is to be written; ``told`` is the notice the
+    owner had at the beginning.
+    """
+
+    blocked_until: datetime | None = None
+    health: Health | None = None
+    failing: Failing | None = None
+    told: Notice = Notice.NONE
+
+    @property
+    def plain(self) -> bool:
+        """Whether the mailbox just goes back."""
+        return self.blocked_until is None and self.health is None and self.failing is None
+
+
 @dataclass(slots=True)
 class Release:
     """The end of one drain: its mailbox is given back after everything it settled."""
 
     endpoint_id: str
     lease_token: int
-    blocked_until: datetime | None
+    parting: Parting
     done: asyncio.Future[None]
 
 
@@ -53,6 +74,7 @@ class _Batch:
     settlements: list[Settlement] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    deferrals: list[Deferral] = field(default_factory=list)
 
 
 class SettleWriter:
@@ -65,7 +87,7 @@ class SettleWriter:
         self._database = database
         self._clock = clock
         self._observe = observe
-        self._items: deque[Settlement | Release | Kept] = deque()
+        self._items: deque[Item] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="settle-writer", daemon=True)
@@ -86,7 +108,7 @@ class SettleWriter:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    async def put(self, item: Settlement | Kept) -> None:
+    async def put(self, item: Settlement | Deferral | Kept) -> None:
         """Take one settlement; waits only while the writer is far behind."""
         assert self._room is not None
         self._items.append(item)
@@ -96,13 +118,11 @@ class SettleWriter:
             self._room.clear()
             await self._room.wait()
 
-    async def release(
-        self, endpoint_id: str, lease_token: int, *, blocked_until: datetime | None = None
-    ) -> None:
+    async def release(self, endpoint_id: str, lease_token: int, parting: Parting) -> None:
         """Give a mailbox back behind everything put before; returns when that is committed."""
         assert self._loop is not None
         done = self._loop.create_future()
-        self._items.append(Release(endpoint_id, lease_token, blocked_until, done))
+        self._items.append(Release(endpoint_id, lease_token, parting, done))
         self._wake.set()
         await done
 
@@ -128,6 +148,8 @@ class SettleWriter:
                 batch.settlements.append(item)
             elif isinstance(item, Release):
                 batch.releases.append(item)
+            elif isinstance(item, Deferral):
+                batch.deferrals.append(item)
             else:
                 batch.bodies.append(item.row)
         return batch
@@ -153,12 +175,13 @@ class SettleWriter:
         with self._database.write() as connection:
             keep_bodies(connection, batch.bodies)
             settle(connection, batch.settlements, now)
-            plain = [(r.endpoint_id, r.lease_token) for r in batch.releases if not r.blocked_until]
+            defer(connection, batch.deferrals)
+            plain = [(r.endpoint_id, r.lease_token) for r in batch.releases if r.parting.plain]
             release(connection, plain)
-            for each in batch.releases:
-                if each.blocked_until is not None:
-                    pair = (each.endpoint_id, each.lease_token)
-                    release(connection, [pair], blocked_until=each.blocked_until)
+            # In the one order in which mailbox rows are locked.
+            for each in sorted(batch.releases, key=lambda one: one.endpoint_id):
+                if not each.parting.plain:
+                    _part(connection, each, now)
 
     def _written(self, releases: list[Release]) -> None:
         assert self._room is not None
@@ -167,3 +190,19 @@ class SettleWriter:
         for each in releases:
             if not each.done.done():
                 each.done.set_result(None)
+
+
+def _part(connection: Connection, each: Release, now: datetime) -> None:
+    """Give one mailbox back with what its drain learned of the endpoint."""
+    parting = each.parting
+    release(
+        connection,
+        [(each.endpoint_id, each.lease_token)],
+        blocked_until=parting.blocked_until,
+        health=parting.health,
+    )
+    if parting.failing is not None:
+        tell(connection, each.endpoint_id, parting.failing, parting.told, now)
+
+
+Item = Settlement | Deferral | Release | Kept

@@ -31,6 +31,8 @@ CATALOGUE = {
     "cod_collection.recorded": "Cash on delivery collected",
     "cod_collection.settled": "Every remittance of a collection is paid",
     "reconciliation.discrepancy": "The reconciler found something that does not agree",
+    "endpoint.failing": "An endpoint of the tenant has only failed for a long time",
+    "endpoint.recovered": "A failing endpoint of the tenant answers again",
     "endpoint.disabled": "An endpoint of the tenant was disabled",
     "webhook.test": "A test of an endpoint",
 }

@@ -1,0 +1,322 @@
+"""What receivers' answers do to their endpoint: pauses, the circuit, notices, limits and order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from config.clock import FixedClock
+from dispatcher import endpoints
+from dispatcher.policies import set_event_policy
+from dispatcher.tables import endpoints as endpoint_table
+from dispatcher.tables import mailboxes
+from engine.database import Database
+from engine.errors import InvalidInput, UnknownEventType
+from engine.events import EventDraft
+from tests.dispatching import Dispatching, dispatching
+from tests.receivers import Receiver, receiving
+
+
+@pytest.fixture
+def dispatch(database: Database, clock: FixedClock) -> Iterator[Dispatching]:
+    """Return a dispatcher on the test's database."""
+    with dispatching(database, clock) as it:
+        yield it
+
+
+def circuit(dispatch: Dispatching) -> tuple[str, int]:
+    """Return the circuit of the only mailbox and its failures in a row."""
+    with dispatch.database.read() as connection:
+        row = connection.execute(select(mailboxes.c.circuit, mailboxes.c.failures_in_row)).one()
+    return row.circuit, row.failures_in_row
+
+
+def publish_about(dispatch: Dispatching, tenant_id: str, subject: str, sequences: range) -> None:
+    """Publish events of one subject, in order."""
+    with dispatch.units.begin(actor="test") as work:
+        for sequence in sequences:
+            work.raise_event(
+                EventDraft(
+                    tenant_id=tenant_id,
+                    type="webhook.test",
+                    data={"subject": subject},
+                    subject_type="order",
+                    subject_id=subject,
+                    sequence=sequence,
+                )
+            )
+
+
+def arrived(receiver: Receiver) -> list[tuple[str, int]]:
+    """Return subject and sequence of every callback in the order of arrival."""
+    bodies = [orjson.loads(each.body) for each in receiver.callbacks]
+    return [(body["data"]["subject"], body["sequence"]) for body in bodies]
+
+
+def test_retry_after_holds_the_whole_endpoint_back(dispatch: Dispatching) -> None:
+    """One 429 pauses every delivery of the endpoint until the receiver's own time."""
+    receiver = Receiver(statuses=(429, 200), headers={"retry-after": "120"})
+    with receiving(receiver):
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, max_in_flight=1)
+        dispatch.publish(tenant_id, 5)
+        assert dispatch.run_once() == 1
+        dispatch.clock.advance(timedelta(seconds=119))
+        assert dispatch.run_once() == 0
+        dispatch.publish(tenant_id)
+        assert dispatch.run_once() == 0
+        dispatch.clock.advance(timedelta(seconds=1))
+
+        assert dispatch.run_once() == 6
+
+    assert [row.state for row in dispatch.rows()] == ["succeeded"] * 6
+
+
+def test_a_dead_endpoint_opens_its_circuit_and_burns_no_attempts(dispatch: Dispatching) -> None:
+    """After ten failures the rest waits unattempted; each probe is one call, and waits double."""
+    with receiving(Receiver(statuses=(500,))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, max_in_flight=1)
+        dispatch.publish(tenant_id, 30)
+        assert dispatch.run_once() == 10
+        assert circuit(dispatch) == ("open", 10)
+        assert sum(row.attempts == 0 for row in dispatch.rows()) == 20
+        for wait in (30, 60, 120):
+            dispatch.clock.advance(timedelta(seconds=wait - 1))
+            assert dispatch.run_once() == 0
+            dispatch.clock.advance(timedelta(seconds=1))
+            assert dispatch.run_once() == 1
+
+
+def test_a_recovering_endpoint_is_ramped_up(dispatch: Dispatching) -> None:
+    """When a probe succeeds the backlog follows, never more at once than the ramp allows."""
+    with receiving(Receiver(statuses=(500,))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, max_in_flight=10)
+        dispatch.publish(tenant_id, 60)
+        dispatch.run_once()
+        assert circuit(dispatch)[0] == "open"
+        receiver.statuses, receiver.in_flight_max = (200,), 0
+        dispatch.clock.advance(timedelta(seconds=30))
+        dispatch.run_once()
+        dispatch.clock.advance(timedelta(hours=1))
+        dispatch.run_once()
+
+    assert {row.state for row in dispatch.rows()} == {"succeeded"}
+    assert circuit(dispatch) == ("closed", 0)
+    assert receiver.in_flight_max <= 10
+
+
+def test_an_endpoint_that_only_fails_is_told_of_twice_then_disabled(
+    database: Database, clock: FixedClock
+) -> None:
+    """At 24 h, 72 h and 5 days: three notices, once each, to another endpoint."""
+    with (
+        receiving(Receiver(statuses=(500,))) as broken,
+        receiving() as other,
+        dispatching(database, clock) as dispatch,
+    ):
+        tenant_id = dispatch.tenant()
+        endpoint = dispatch.endpoint(tenant_id, broken.url, events=["webhook.test"])
+        dispatch.endpoint(tenant_id, other.url, events=["endpoint.*"])
+        for _ in range(6 * 24 // 4):
+            dispatch.publish(tenant_id, 2)
+            dispatch.run_once()
+            clock.advance(timedelta(hours=4))
+            dispatch.run_once()
+        with database.read() as connection:
+            row = connection.execute(
+                select(endpoint_table).where(endpoint_table.c.id == endpoint["id"])
+            ).one()
+
+    assert (row.state, row.state_reason) == ("disabled", "failing")
+    told = [orjson.loads(each.body)["event"] for each in other.callbacks]
+    assert told == ["endpoint.failing", "endpoint.failing", "endpoint.disabled"]
+
+
+def test_a_type_may_be_worth_half_an_hour_only(dispatch: Dispatching) -> None:
+    """Past its type's deadline a delivery is given up, attempted or not."""
+    with receiving(Receiver(statuses=(500,))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, max_in_flight=1, retry_schedule=[0, 1200, 1200])
+        with dispatch.units.begin(actor="test") as work:
+            set_event_policy(work, "webhook.test", deliver_within_seconds=1800)
+        dispatch.publish(tenant_id)
+        dispatch.run_once()
+        dispatch.clock.advance(timedelta(seconds=1200))
+        dispatch.run_once()
+        assert [(row.state, row.attempts) for row in dispatch.rows()] == [("failed", 2)]
+        dispatch.publish(tenant_id)
+        dispatch.relay.run_until_empty()
+        dispatch.clock.advance(timedelta(seconds=1801))
+        dispatch.run_once()
+
+    assert [(row.state, row.attempts, row.last_error) for row in dispatch.rows()][1] == (
+        "failed",
+        0,
+        "expired",
+    )
+
+
+def test_an_endpoint_may_have_a_schedule_of_its_own(dispatch: Dispatching) -> None:
+    """The endpoint's schedule goes before the default."""
+    with receiving(Receiver(statuses=(500,))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, retry_schedule=[0, 77])
+        dispatch.publish(tenant_id)
+        dispatch.run_once()
+
+        [row] = dispatch.rows()
+        assert row.next_attempt_at == dispatch.clock.now() + timedelta(seconds=77)
+
+
+def test_strict_order_delivers_one_after_the_other(dispatch: Dispatching) -> None:
+    """A failing head holds up the rest, unattempted; then all follow in order."""
+    with receiving(Receiver(statuses=(200, 500, 500, 200))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, ordering="endpoint")
+        for number in range(5):
+            publish_about(dispatch, tenant_id, f"order-{number}", range(1, 2))
+            dispatch.clock.advance(timedelta(milliseconds=1))
+        assert dispatch.run_once() == 2
+        assert dispatch.run_once() == 0
+        dispatch.clock.advance(timedelta(seconds=5))
+        assert dispatch.run_once() == 1
+        dispatch.clock.advance(timedelta(seconds=30))
+        assert dispatch.run_once() == 4
+
+    assert [subject for subject, _ in arrived(receiver)] == [
+        "order-0",
+        *["order-1"] * 3,
+        "order-2",
+        "order-3",
+        "order-4",
+    ]
+
+
+def test_a_head_of_line_is_skipped_after_its_time_and_the_gap_is_marked(
+    dispatch: Dispatching,
+) -> None:
+    """Strict order blocks for the configured time at most."""
+    with receiving(Receiver(statuses=(500, 500, 200))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, ordering="endpoint", head_of_line_seconds=4)
+        dispatch.publish(tenant_id)
+        dispatch.clock.advance(timedelta(milliseconds=1))
+        dispatch.publish(tenant_id)
+        dispatch.run_once()
+        dispatch.clock.advance(timedelta(seconds=5))
+        dispatch.run_once()
+
+    assert {(row.attempts, row.state, row.last_error) for row in dispatch.rows()} == {
+        (2, "failed", "skipped_in_order: http_5xx"),
+        (1, "succeeded", None),
+    }
+
+
+def test_order_per_subject_lets_other_subjects_flow(dispatch: Dispatching) -> None:
+    """A failing event holds up its own subject only, whose order survives the retry (F54)."""
+    with receiving(Receiver(statuses=(500, 200))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, ordering="subject", max_in_flight=1)
+        publish_about(dispatch, tenant_id, "A", range(1, 4))
+        dispatch.clock.advance(timedelta(milliseconds=1))
+        publish_about(dispatch, tenant_id, "B", range(1, 4))
+        dispatch.run_once()
+        assert arrived(receiver) == [("A", 1), ("B", 1), ("B", 2), ("B", 3)]
+        publish_about(dispatch, tenant_id, "A", range(4, 5))
+        assert dispatch.run_once() == 0
+        dispatch.clock.advance(timedelta(seconds=6))
+        dispatch.run_once()
+
+    assert arrived(receiver)[4:] == [("A", 1), ("A", 2), ("A", 3), ("A", 4)]
+    assert {row.state for row in dispatch.rows()} == {"succeeded"}
+
+
+def test_an_ordered_mailbox_that_waits_is_asleep(dispatch: Dispatching) -> None:
+    """Waiting costs nothing: the mailbox is due only when its head is."""
+    with receiving(Receiver(statuses=(500,))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, ordering="subject")
+        publish_about(dispatch, tenant_id, "A", range(1, 50))
+        dispatch.run_once()
+        with dispatch.database.read() as connection:
+            due_at = connection.execute(select(mailboxes.c.due_at)).scalar_one()
+
+    assert len(receiver.callbacks) == 1
+    assert due_at == dispatch.clock.now() + timedelta(seconds=5)
+
+
+def test_a_host_is_called_by_no_more_than_its_cap(database: Database, clock: FixedClock) -> None:
+    """Many endpoints of one host share its cap (F44)."""
+    gate = threading.Event()
+    with (
+        receiving(Receiver(gate=gate)) as receiver,
+        dispatching(database, clock, host_in_flight_max=3) as dispatch,
+    ):
+        for number in range(8):
+            tenant_id = dispatch.tenant(f"tenant {number}")
+            dispatch.endpoint(tenant_id, receiver.url)
+            dispatch.publish(tenant_id, 2)
+        dispatch.relay.run_until_empty()
+        dispatch.drainer.take()
+        gate.wait(0.3)
+        assert receiver.in_flight_max == 3
+        gate.set()
+        dispatch.drainer.run_once()
+
+    assert receiver.in_flight_max == 3
+    assert len(receiver.callbacks) == 16
+
+
+def test_a_rate_is_kept(dispatch: Dispatching) -> None:
+    """Calls are spread over time, and a drain that must wait too long goes to sleep instead."""
+    with receiving() as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, rate_per_second=0.1)
+        dispatch.publish(tenant_id, 3)
+        assert dispatch.run_once() == 1
+        assert dispatch.run_once() == 0
+        dispatch.clock.advance(timedelta(seconds=10))
+        assert dispatch.run_once() == 1
+
+    assert len(receiver.callbacks) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"rate_per_second": -1}, "rate_per_second"),
+        ({"ordering": "sometimes"}, "ordering"),
+        ({"head_of_line_seconds": 0}, "head_of_line_seconds"),
+        ({"deadline_seconds": 61}, "deadline_seconds"),
+        ({"retry_schedule": []}, "retry_schedule"),
+        ({"retry_schedule": [-1]}, "retry_schedule"),
+        ({"deliver_within_seconds": 0}, "deliver_within_seconds"),
+        ({"permanent_statuses": [200]}, "permanent_statuses"),
+        ({"permanent_statuses": [410]}, "permanent_statuses"),
+    ],
+)
+def test_a_malformed_option_is_named(
+    dispatch: Dispatching, options: dict[str, Any], field: str
+) -> None:
+    """Each wrong option is one error that names its field, and nothing is stored."""
+    tenant_id = dispatch.tenant()
+    with pytest.raises(InvalidInput) as refused:
+        dispatch.endpoint(tenant_id, "http://127.0.0.1:9/hook", **options)
+    assert refused.value.details["field"] == field
+    with dispatch.database.read() as connection:
+        assert endpoints.listing(connection) == []
+
+
+def test_a_policy_for_an_unknown_type_is_refused(dispatch: Dispatching) -> None:
+    """Only what can be published can have a policy."""
+    with pytest.raises(UnknownEventType), dispatch.units.begin(actor="test") as work:
+        set_event_policy(work, "no.such", deliver_within_seconds=60)
