@@ -10,6 +10,7 @@ from engine import ledger_checks, milestones, wallet_levels
 from engine import wallets as wallet_service
 from engine.ledger_tables import ledger_accounts, ledger_entries, wallets
 from engine.postings import WALLET
+from engine.settlement_tables import milestones as milestone_rows
 from engine.unit_of_work import UnitOfWork
 from reconciler.check import Check, Finding, Found, Scope, Severity
 
@@ -33,9 +34,13 @@ def _find_due(connection: Connection, scope: Scope) -> Found:
 
 
 def _emit(work: UnitOfWork, findings: Sequence[Finding], scope: Scope) -> list[Finding]:
-    """Give each milestone its one outcome; two schedulers cannot both."""
-    outcomes = milestones.emit_many(work, [each.key for each in findings], scope.as_of)
-    return [each for each in findings if outcomes.get(each.key) == milestones.EMITTED]
+    """Give each milestone its one outcome; two schedulers cannot both, nor both count it."""
+    ids = [each.key for each in findings]
+    milestones.emit_many(work, ids, scope.as_of)
+    raised = milestone_rows.c.event_id.in_([draft.id for draft in work.drafts])
+    query = select(milestone_rows.c.id).where(milestone_rows.c.id.in_(ids), raised)
+    mine = set(work.connection.execute(query).scalars())
+    return [each for each in findings if each.key in mine]
 
 
 def _find_levels(connection: Connection, _scope: Scope) -> Found:
