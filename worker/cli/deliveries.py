@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatcher import deliveries
+from dispatcher import deliveries, explain, lives
 from dispatcher.replay import Selection, replay
-from worker.cli.delivery_views import delivery_table, emit_delivery
+from dispatcher.retry import RetryPolicy
+from worker.cli.delivery_views import delivery_table, emit_delivery, story
 from worker.cli.opening import opened, operator, reading
 from worker.cli.options import (
     After,
@@ -61,6 +62,23 @@ def show(
     with reading() as connection:
         delivery = deliveries.show(connection, delivery_id)
     emit_delivery(delivery, as_json=as_json)
+
+
+@app.command("explain")
+def tell(
+    delivery_id: Annotated[
+        str, typer.Argument(help="The delivery's id.", metavar="ID", show_default=False)
+    ],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say in words what happened to one delivery, what comes next, and why."""
+    with opened() as application:
+        default = RetryPolicy(tuple(application.settings.retry_schedule))
+        now = application.clock.now()
+        with application.database.read() as connection:
+            life = lives.read(connection, delivery_id, default, now)
+    emit(explain.document(life), story(explain.explain(life)), as_json=as_json)
 
 
 @app.command("replay")

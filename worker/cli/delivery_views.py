@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from dispatcher import deliveries
+from dispatcher.life import Sentence
 from engine.database import Database
 from worker.cli.moments import brief
 from worker.cli.output import Column, Row, details, emit, page, section, state, table
@@ -53,6 +55,18 @@ def emit_delivery(delivery: Row, *, as_json: bool) -> None:
 def delivery_table(rows: Sequence[Row], *, empty: str) -> RenderableType:
     """Return deliveries as a table."""
     return table(rows, _DELIVERIES, empty=empty)
+
+
+def story(sentences: Sequence[Sentence]) -> RenderableType:
+    """Return an explanation: one sentence a line, under the word for what it is about."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    about = None
+    for sentence in sentences:
+        made.add_row("" if sentence.about == about else sentence.about, Text(sentence.text))
+        about = sentence.about
+    return made
 
 
 def _answer(delivery: Row) -> str | None:
