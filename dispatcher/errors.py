@@ -4,6 +4,7 @@ TillbellError (config.errors)
 ├── engine.errors.InvalidInput
 │   └── EndpointUrlRefused
 ├── SecretUnreadable
+├── TooManySecrets
 └── SignatureRefused
 
 CallbackFailed stands apart: a call that brought no answer is an outcome, not a refusal.
@@ -30,6 +31,12 @@ class SecretUnreadable(TillbellError):
     """A sealed secret cannot be opened; ``details['key_id']`` names the key it needs."""
 
     code = "SECRET_UNREADABLE"
+
+
+class TooManySecrets(TillbellError):
+    """An endpoint has as many secrets alive as it may; ``details`` say when the next one ends."""
+
+    code = "TOO_MANY_SECRETS"
 
 
 class SignatureRefused(TillbellError):

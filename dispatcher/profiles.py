@@ -6,10 +6,11 @@ from typing import Any
 
 import orjson
 
+from dispatcher import shoppex
 from engine.money import json_amount
 
-#: ``envelope`` is document 001's, ``flat`` document 000's.
-PROFILES = ("envelope", "flat")
+#: ``envelope`` is document 001's, ``flat`` document 000's, ``shoppex`` document 002's.
+PROFILES = ("envelope", "flat", "shoppex")
 
 
 def render(profile: str, envelope: bytes) -> bytes:
@@ -20,6 +21,8 @@ def render(profile: str, envelope: bytes) -> bytes:
     """
     if profile == "envelope":
         return envelope
+    if profile == "shoppex":
+        return shoppex.render(envelope)
     event = orjson.loads(envelope)
     shape = _FLAT.get(event["event"])
     return envelope if shape is None else orjson.dumps(shape(event))

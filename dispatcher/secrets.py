@@ -1,4 +1,4 @@
-"""Signing secrets at rest: AES-256-GCM, bound to their owner, readable by any key of the ring."""
+"""What is secret at rest: AES-256-GCM, bound to its owner, readable by any key of the ring."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dispatcher.errors import SecretUnreadable
 from engine.errors import InvalidInput
 
-__all__ = ["KeyRing", "SecretUnreadable"]
+__all__ = ["KeyRing", "SecretUnreadable", "bound_to"]
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 KEY_ID_LENGTH = 16
+
+
+def bound_to(tenant_id: str, endpoint_id: str, kind: str) -> str:
+    """Name what a sealed thing belongs to: it opens neither as another's nor as another kind."""
+    return f"{tenant_id}/{endpoint_id}/{kind}"
 
 
 class KeyRing:
@@ -31,18 +36,23 @@ class KeyRing:
             raise InvalidInput(
                 f"secret keys are one or more keys of {KEY_BYTES} bytes", field="secret_keys"
             )
-        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
-        self._sealing_key_id = _key_id(keys[0])
+        self._ciphers = {key_id_of(key): AESGCM(key) for key in keys}
+        self.sealing_key_id = key_id_of(keys[0])
 
     def __repr__(self) -> str:
         """Show key ids, never a key."""
         return f"KeyRing({', '.join(self._ciphers)})"
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of all keys, the one that seals first."""
+        return tuple(self._ciphers)
+
     def seal(self, plain: bytes, *, bound_to: str) -> tuple[str, bytes]:
         """Return the key id and the ciphertext, which opens only with the same ``bound_to``."""
         nonce = os.urandom(NONCE_BYTES)
-        cipher = self._ciphers[self._sealing_key_id]
-        return self._sealing_key_id, nonce + cipher.encrypt(nonce, plain, bound_to.encode())
+        cipher = self._ciphers[self.sealing_key_id]
+        return self.sealing_key_id, nonce + cipher.encrypt(nonce, plain, bound_to.encode())
 
     def open(self, key_id: str, ciphertext: bytes, *, bound_to: str) -> bytes:
         """Return what was sealed, or raise SecretUnreadable naming the key and what to do."""
@@ -65,6 +75,6 @@ class KeyRing:
             ) from None
 
 
-def _key_id(key: bytes) -> str:
+def key_id_of(key: bytes) -> str:
     """Name a key by the first 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:KEY_ID_LENGTH]

@@ -6,18 +6,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from config.clock import Clock, SystemClock
 from config.errors import TillbellError
 from config.settings import Settings, load_settings
-from dispatcher.endpoint_secrets import bound_to
-from dispatcher.errors import SecretUnreadable
-from dispatcher.secrets import KeyRing
-from dispatcher.tables import endpoint_secrets, endpoints, mailboxes
+from dispatcher.resealing import unreadable
+from dispatcher.tables import mailboxes
 from engine.database import Database
 from engine.tables import outbox
 from worker.broker import check_broker
@@ -115,30 +112,17 @@ def clock_diagnosis(ahead_seconds: float) -> Diagnosis:
 
 
 def _keys(connection: Connection, settings: Settings) -> Diagnosis:
-    """Try every sealed secret that still signs."""
+    """Try everything that is sealed."""
     try:
         keyring = load_keyring(settings)
     except TillbellError as error:
         return Diagnosis("keys", FAIL, error.message, "run 'tillbell init' or restore the key")
-    sealed = select(endpoint_secrets, endpoints.c.tenant_id).join(
-        endpoints, endpoints.c.id == endpoint_secrets.c.endpoint_id
-    )
-    rows = connection.execute(sealed.where(endpoints.c.deleted_at.is_(None))).all()
-    closed = [reason for row in rows if (reason := _unreadable(keyring, row)) is not None]
+    count, closed = unreadable(connection, keyring)
     if closed:
-        message = f"{len(closed)} of {len(rows)} endpoint secrets cannot be opened: {closed[0]}"
+        message = f"{len(closed)} of {count} endpoint secrets cannot be opened: {closed[0]}"
         mend = "add the missing key to TILLBELL_SECRET_KEYS, or rotate those endpoints' secrets"
         return Diagnosis("keys", FAIL, message, mend)
-    return Diagnosis("keys", OK, f"{len(rows)} endpoint secrets, all can be opened")
-
-
-def _unreadable(keyring: KeyRing, row: Row[Any]) -> str | None:
-    bound = bound_to(row.tenant_id, row.endpoint_id)
-    try:
-        keyring.open(row.key_id, row.ciphertext, bound_to=bound)
-    except SecretUnreadable as error:
-        return error.message
-    return None
+    return Diagnosis("keys", OK, f"{count} endpoint secrets, all can be opened")
 
 
 def _leases(connection: Connection, now: datetime) -> Diagnosis:

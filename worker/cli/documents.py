@@ -1,4 +1,4 @@
-"""JSON documents that are typed, or read from a file or standard input."""
+"""What is typed, or read from a file or standard input: JSON documents and secrets."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def read_object(given: str, *, field: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidInput(f"{field} must be a JSON object", field=field)
     return document
+
+
+def read_line(given: str, *, field: str) -> str:
+    """Return the text that ``given`` is, or that ``@file`` or ``@-`` holds.
+
+    What is typed shows in the list of processes. Raises InvalidInput naming the field.
+    """
+    text = _text(given, field=field)
+    try:
+        return text if isinstance(text, str) else text.decode().strip()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{field}: {given[1:]} is not a text file", field=field) from None
 
 
 def _text(given: str, *, field: str) -> str | bytes:

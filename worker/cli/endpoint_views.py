@@ -21,6 +21,10 @@ NAMES = (
     "paused_until",
     "max_in_flight",
     "ordering",
+    "signatures",
+    "public_key",
+    "credentials",
+    "header_names",
     "created_at",
     "updated_at",
 )
@@ -35,10 +39,14 @@ COLUMNS = (
 )
 
 
+NAMES_OF_KINDS = {"signing": "secret", "ed25519": "key pair", "apikey": "API key"}
+#: What is in the answer that made it, and in no other.
+SHOWN_ONCE = {"secret": "Signing secret", "apikey": "API key"}
+
+
 def public(row: Row) -> dict[str, Any]:
-    """Return an endpoint's JSON; ``secret`` is there only after create and rotate-secret."""
-    document = {name: row[name] for name in NAMES}
-    return {**document, "secret": row["secret"]} if "secret" in row else document
+    """Return an endpoint's JSON; ``secret`` and ``apikey`` only where they were just made."""
+    return {name: row[name] for name in (*NAMES, *SHOWN_ONCE) if name in row}
 
 
 def emit_endpoint(row: Row, *, as_json: bool) -> None:
@@ -54,13 +62,29 @@ def emit_endpoint(row: Row, *, as_json: bool) -> None:
             "state": state(row["state"]).append(reason),
             **({"paused until": row["paused_until"]} if row["paused_until"] else {}),
             "in flight": f"at most {row['max_in_flight']}",
+            "signatures": ", ".join(row["signatures"]),
+            **({"public key": row["public_key"]} if row["public_key"] else {}),
+            **({"headers": ", ".join(row["header_names"])} if row["header_names"] else {}),
+            **_rotations(row),
             "created": row["created_at"],
             "updated": row["updated_at"],
         }
     )
     parts = [facts]
-    if "secret" in row:
-        parts.append(
-            section("Signing secret: keep it now, it is not shown again", Text(row["secret"]))
-        )
+    for name, title in SHOWN_ONCE.items():
+        if name in row:
+            heading = f"{title}: keep it now, it is not shown again"
+            parts.append(section(heading, Text(row[name])))
     emit(public(row), page(parts), as_json=as_json)
+
+
+def _rotations(row: Row) -> dict[str, Any]:
+    """Return which secrets begin or end at an instant: a rotation under way."""
+    facts: dict[str, Any] = {}
+    for each in row["credentials"]:
+        kind = NAMES_OF_KINDS[each["kind"]]
+        if each["starts_at"] is not None:
+            facts[f"new {kind} from"] = each["starts_at"]
+        if each["expires_at"] is not None:
+            facts[f"old {kind} until"] = each["expires_at"]
+    return facts

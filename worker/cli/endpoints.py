@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from dispatcher import endpoint_secrets, endpoint_state, endpoints
+from dispatcher.endpoint_options import DEFAULTS
+from dispatcher.endpoint_secrets import Kind
 from dispatcher.profiles import PROFILES
 from worker.cli.delivery_views import await_attempt, emit_delivery
+from worker.cli.endpoint_input import (
+    ApiKey,
+    Events,
+    Headers,
+    Id,
+    InFlight,
+    NewApiKey,
+    Profile,
+    Secret,
+    Signatures,
+    api_key_of,
+    headers_of,
+    parts,
+    secret_of,
+)
 from worker.cli.endpoint_views import COLUMNS, emit_endpoint, public
 from worker.cli.moments import future
 from worker.cli.opening import opened, operator, reading, writing
@@ -18,20 +34,6 @@ from worker.cli.options import InState, Json, OfTenant, Tenant
 from worker.cli.output import emit, state, table
 
 app = typer.Typer(rich_markup_mode=None)
-
-Id = Annotated[str, typer.Argument(help="The endpoint's id.", metavar="ID", show_default=False)]
-Events = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Patterns it hears, by comma: 'chain_order.*,remittance.overdue'.", metavar="PATTERNS"
-    ),
-]
-Profile = Annotated[
-    str | None, typer.Option(help=f"Shape of the body: {', '.join(PROFILES)}.", metavar="P")
-]
-InFlight = Annotated[
-    int | None, typer.Option(help="Calls to it at the same time.", metavar="N", show_default=False)
-]
 
 
 @app.command()
@@ -41,11 +43,24 @@ def create(
     url: Annotated[str, typer.Option(help="Where to POST.", metavar="URL")],
     events: Events = None,
     profile: Profile = PROFILES[0],
-    max_in_flight: InFlight = endpoints.IN_FLIGHT_DEFAULT,
+    max_in_flight: InFlight = DEFAULTS["max_in_flight"],
+    signatures: Signatures = None,
+    secret: Secret = None,
+    apikey: ApiKey = None,
+    new_apikey: NewApiKey = False,
+    header: Headers = None,
     as_json: Json = False,
 ) -> None:
     """Add an endpoint and show its signing secret, this once."""
-    given = _given(events=_patterns(events), profile=profile, max_in_flight=max_in_flight)
+    given = _given(
+        events=parts(events),
+        profile=profile,
+        max_in_flight=max_in_flight,
+        signatures=parts(signatures),
+        secret=secret_of(secret),
+        apikey=api_key_of(apikey, new=new_apikey),
+        headers=headers_of(header),
+    )
     with writing() as (application, work):
         row = endpoints.create(work, application.guard, tenant_id=tenant, url=url, **given)
     emit_endpoint(row, as_json=as_json)
@@ -78,10 +93,26 @@ def update(
     events: Events = None,
     profile: Profile = None,
     max_in_flight: InFlight = None,
+    signatures: Signatures = None,
+    apikey: ApiKey = None,
+    new_apikey: NewApiKey = False,
+    no_apikey: Annotated[bool, typer.Option("--no-apikey", help="Send no API key.")] = False,
+    header: Headers = None,
+    no_headers: Annotated[
+        bool, typer.Option("--no-headers", help="Send no headers of its own.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Change what is given; waiting retries go to the new URL."""
-    given = _given(url=url, events=_patterns(events), profile=profile, max_in_flight=max_in_flight)
+    """Change what is given; waiting retries go to the new URL. Headers replace those there are."""
+    given = _given(
+        url=url,
+        events=parts(events),
+        profile=profile,
+        max_in_flight=max_in_flight,
+        signatures=parts(signatures),
+        apikey=api_key_of(apikey, new=new_apikey, none=no_apikey),
+        headers=headers_of(header, none=no_headers),
+    )
     with writing() as (application, work):
         row = endpoints.change(work, application.guard, endpoint_id, **given)
     emit_endpoint(row, as_json=as_json)
@@ -160,19 +191,37 @@ def rotate_secret(
     endpoint_id: Id,
     *,
     overlap_hours: Annotated[
-        float, typer.Option(help="How long the old secret signs beside the new one.", min=0)
+        float,
+        typer.Option(
+            help="How long the old secret signs beside the new one, at most 168; 0 ends it.",
+            metavar="H",
+        ),
     ] = endpoint_secrets.OVERLAP / timedelta(hours=1),
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=future,
+            help="Sign with the new one from then on: 2026-03-02T09:30:00Z, or 2h from now.",
+            metavar="ISO",
+        ),
+    ] = None,
+    secret: Secret = None,
+    key_pair: Annotated[
+        bool, typer.Option("--key-pair", help="Renew the key pair of v1a instead.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Issue a new signing secret and show it, this once."""
+    hours = min(max(overlap_hours, -1.0), 1e6)  # what a span of time cannot hold is refused alike
     with writing() as (application, work):
-        row = endpoints.get(work.connection, endpoint_id)
-        row["secret"] = endpoint_secrets.rotate(
+        row = endpoints.rotate(
             work,
-            application.guard.keyring,
-            row["id"],
-            row["tenant_id"],
-            overlap=timedelta(hours=overlap_hours),
+            application.guard,
+            endpoint_id,
+            overlap=timedelta(hours=hours),
+            starts_at=at,
+            secret=secret_of(secret),
+            kind=Kind.ED25519 if key_pair else Kind.SIGNING,
         )
     emit_endpoint(row, as_json=as_json)
 
@@ -183,13 +232,6 @@ def delete(endpoint_id: Id, *, as_json: Json = False) -> None:
     with writing() as (_, work):
         endpoints.delete(work, endpoint_id)
     emit({"id": endpoint_id, "deleted": True}, state("deleted"), as_json=as_json)
-
-
-def _patterns(given: Sequence[str] | None) -> list[str] | None:
-    """Return the patterns of one or several comma-separated lists."""
-    if given is None:
-        return None
-    return [part.strip() for each in given for part in each.split(",") if part.strip()]
 
 
 def _given(**values: Any) -> dict[str, Any]:
