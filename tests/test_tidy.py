@@ -128,6 +128,7 @@ def test_broken_rules_are_found(path: str, source: str, finding: str) -> None:
     "source",
     [
         DOCUMENTED + "def set_base_price():\n    'Set it.'\n",
+        DOCUMENTED + "def decode_base64():\n    'Give it.'\n",
         DOCUMENTED + "def database():\n    'Give it.'\n",
         DOCUMENTED + "class A:\n    'A.'\n    def __len__(self): return 0\n",
         "",

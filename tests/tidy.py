@@ -13,7 +13,7 @@ FUNCTION_LINES_MAX = 50
 #: Words that name no purpose; ``base_price`` and ``base_cost`` are terms of the trade.
 EMPTY_WORDS = {"manager", "helper", "util", "common", "base"}
 TERMS = re.compile(r"base_?(?:price|cost)", re.IGNORECASE)
-WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 
 SKIPS = {"skip", "skipif", "xfail", "importorskip", "skipTest"}
 

@@ -36,6 +36,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.orders: list[str] = []
         self.number = 0
 
+    def teardown(self) -> None:
+        """Close the database: Python 3.13 warns of a connection left open."""
+        self.database.dispose()
+
     @initialize(stock=st.integers(3, 12))
     def build(self, stock: int) -> None:
         """Begin with the chain of document 001."""
