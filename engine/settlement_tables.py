@@ -98,3 +98,10 @@ Index(
     postgresql_where=_PENDING,
 )
 Index("ix_milestones_subject_id", milestones.c.subject_id)
+#: An event that a milestone names is kept.
+Index(
+    "ix_milestones_event_id",
+    milestones.c.event_id,
+    sqlite_where=milestones.c.event_id.is_not(None),
+    postgresql_where=milestones.c.event_id.is_not(None),
+)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from engine.database import metadata
@@ -75,6 +76,8 @@ events = Table(
     Column("dedupe_key", String(300)),
     Column("body", Bytes, nullable=False),
     Column("raised_by", String(200), nullable=False),
+    # The W3C trace context of whoever raised it, where there was one.
+    Column("traceparent", String(55)),
     # Where it stands in the pull feed: the transaction that wrote it, for no id or time of its own
     # tells in which order transactions commit.
     Column("position", BigInteger, nullable=False, server_default=FeedPosition()),
@@ -84,6 +87,13 @@ events = Table(
 )
 Index("ix_events_feed", events.c.tenant_id, events.c.position, events.c.id)
 Index("ix_events_subject", events.c.subject_id, events.c.sequence)
+#: Retention empties bodies that are old: it must not look at those it has emptied before.
+Index(
+    "ix_events_body_kept",
+    events.c.created_at,
+    postgresql_where=text("length(body) > 0"),
+    sqlite_where=text("length(body) > 0"),
+)
 
 #: Transient: events not yet fanned out; the relay deletes what it has expanded.
 outbox = Table(

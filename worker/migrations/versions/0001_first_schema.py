@@ -380,12 +380,21 @@ def upgrade() -> None:
         sa.Column("dedupe_key", sa.String(length=300), nullable=True),
         sa.Column("body", types.Bytes, nullable=False),
         sa.Column("raised_by", sa.String(length=200), nullable=False),
+        sa.Column("traceparent", sa.String(length=55), nullable=True),
         sa.Column("position", sa.BigInteger(), server_default=types.FeedPosition(), nullable=False),
         sa.Column("occurred_at", types.UtcTime(), nullable=False),
         sa.Column("created_at", types.UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_events_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sa.UniqueConstraint("tenant_id", "dedupe_key", name=op.f("uq_events_tenant_id_dedupe_key")),
+    )
+    op.create_index(
+        "ix_events_body_kept",
+        "events",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("length(body) > 0"),
+        sqlite_where=sa.text("length(body) > 0"),
     )
     op.create_index("ix_events_feed", "events", ["tenant_id", "position", "id"], unique=False)
     op.create_index("ix_events_subject", "events", ["subject_id", "sequence"], unique=False)
@@ -494,6 +503,14 @@ def upgrade() -> None:
                 "uq_milestones_subject_type_subject_id_schedule_version_code_recipient_tenant_id"
             ),
         ),
+    )
+    op.create_index(
+        "ix_milestones_event_id",
+        "milestones",
+        ["event_id"],
+        unique=False,
+        sqlite_where=sa.text("event_id IS NOT NULL"),
+        postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index(
         "ix_milestones_pending_fire_at",
