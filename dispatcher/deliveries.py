@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, Connection, Select, Table, func, select
 
-from dispatcher.replay import Selection
+from dispatcher.replay_selection import Selection
 from dispatcher.tables import attempts, deliveries
 from engine import tenants
 from engine.errors import InvalidInput, NotFound

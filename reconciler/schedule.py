@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC
 from functools import partial
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.errors import TillbellError
 from config.log import get_logger
+from dispatcher import replay_steps
 from dispatcher.hints import Hints
 from dispatcher.sweep import Sweep
 from engine.database import Database, DatabaseClock
@@ -28,6 +30,7 @@ log = get_logger("schedule")
 
 DUTY = "reconciler"
 LEAD_SECONDS = 5
+REPLAY_SECONDS = 1
 
 
 class Schedule:
@@ -44,15 +47,18 @@ class Schedule:
     ) -> None:
         self._database = database
         self._clock = DatabaseClock(database)
+        self._units = units
         self._runner = Runner(units, hints)
         self._sweep = sweep
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{threading.get_ident()}"
         self._leading = False
+        self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._add("sweep", sweep_seconds, self._sweep.run_once)
         self._add("lead", LEAD_SECONDS, self._lead)
+        self._add("replays", REPLAY_SECONDS, self._replay)
         for check in CHECKS.values():
-            self._add(check.id, check.every_seconds, partial(self._look, check))
+            self._add(check.id, check.tick_seconds, partial(self._look, check))
 
     def start(self) -> None:
         """Begin ticking."""
@@ -62,6 +68,7 @@ class Schedule:
 
     def stop(self) -> None:
         """Finish what runs, then give up the lead."""
+        self._stopping.set()
         self._scheduler.shutdown(wait=True)
         self._guarded("resign", self._resign)
 
@@ -77,9 +84,26 @@ class Schedule:
         )
 
     def _look(self, check: Check) -> None:
-        if self._leading:
+        if self._leading and self._runner.is_due(check):
             for _ in self._runner.run([check.id], actor="scheduler", full=False):
                 pass
+
+    def _replay(self) -> None:
+        """Step replays for a second: a paced one is due again before the next tick looks."""
+        # A little less, or the next tick would find this one still at it, and be passed over.
+        ends_at = time.monotonic() + 0.9 * REPLAY_SECONDS
+        while self._leading and not self._stopping.is_set():
+            self._clock.sync()
+            with self._database.read() as connection:
+                due_at = replay_steps.due_at(connection)
+            left_seconds = ends_at - time.monotonic()
+            if due_at is None or left_seconds <= 0:
+                return
+            wait_seconds = (due_at - self._clock.now()).total_seconds()
+            if wait_seconds > 0:
+                self._stopping.wait(min(wait_seconds, left_seconds))
+            else:
+                replay_steps.run_once(self._units, self._clock.now())
 
     def _lead(self) -> None:
         self._clock.sync()

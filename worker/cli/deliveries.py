@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
 
-from dispatcher import deliveries, explain, lives
-from dispatcher.replay import Selection, replay
+from dispatcher import deliveries, explain, lives, replay_jobs
+from dispatcher.replay_selection import Selection
+from dispatcher.replay_steps import run_to_end
 from dispatcher.retry import RetryPolicy
 from worker.cli.delivery_views import delivery_table, emit_delivery, story
 from worker.cli.opening import opened, operator, reading
@@ -18,11 +20,11 @@ from worker.cli.options import (
     Limit,
     OfEndpoint,
     OfTenant,
-    OfType,
     Since,
 )
 from worker.cli.output import emit, more, page, progress
-from worker.cli.replay_views import replay_details
+from worker.cli.replay_options import Held, Ids, NeverAttempted, OfPattern, Reason, Until
+from worker.cli.replay_views import emit_replay
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -34,15 +36,25 @@ def listing(
     endpoint: OfEndpoint = None,
     event: Annotated[str | None, typer.Option(help="Only of this event.", metavar="ID")] = None,
     tenant: OfTenant = None,
-    type_name: OfType = None,
+    type_name: OfPattern = None,
     since: Since = None,
+    until: Until = None,
+    never_attempted: NeverAttempted = False,
+    held: Held = False,
     limit: Limit = 50,
     after: After = None,
     as_json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
     selection = Selection(
-        state=in_state, endpoint_id=endpoint, tenant_id=tenant, event=type_name, since=since
+        state=in_state,
+        endpoint_id=endpoint,
+        tenant_id=tenant,
+        event=type_name,
+        since=since,
+        until=until,
+        never_attempted=never_attempted,
+        held=held,
     )
     with reading() as connection:
         found = deliveries.listing(connection, selection, event_id=event, limit=limit, after=after)
@@ -83,20 +95,20 @@ def tell(
 
 @app.command("replay")
 def send_again(
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(help="Deliveries to send again.", metavar="[ID]...", show_default=False),
-    ] = None,
+    ids: Ids = None,
     *,
     in_state: InState = None,
     endpoint: OfEndpoint = None,
     tenant: OfTenant = None,
-    type_name: OfType = None,
+    type_name: OfPattern = None,
     since: Since = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    until: Until = None,
+    never_attempted: NeverAttempted = False,
+    held: Held = False,
+    reason: Reason = None,
     as_json: Json = False,
 ) -> None:
-    """Send deliveries again, by id or by filter: same event, same bytes, new signature."""
+    """Send deliveries again now, by id or by filter: same event, same bytes, new signature."""
     selection = Selection(
         ids=tuple(ids) if ids else None,
         state=in_state,
@@ -104,18 +116,25 @@ def send_again(
         tenant_id=tenant,
         event=type_name,
         since=since,
+        until=until,
+        never_attempted=never_attempted,
+        held=held,
     )
     if not selection.as_document():
         raise typer.BadParameter("say which: ids, or --state and other filters")
-    record = _replay(selection, reason)
-    emit(record, replay_details(record), as_json=as_json)
+    row = _replay(selection, reason)
+    emit_replay(row, as_json=as_json)
+    if row["problem"] is not None:
+        raise typer.Exit(1)
 
 
 def _replay(selection: Selection, reason: str | None) -> dict[str, Any]:
-    """Run a replay to its end, showing how far it is, and return its record."""
-    record: dict[str, Any] = {}
+    """Make a replay and run it to its end, showing how far it is; return its record."""
     with opened() as application, progress() as bar:
-        task = bar.add_task("Arming deliveries", total=None)
-        for record in replay(application.units, selection, actor=operator(), reason=reason):
-            bar.update(task, completed=record["matched"])
-    return record
+        with application.units.begin(actor=operator()) as work:
+            row = replay_jobs.create(work, selection, reason=reason)
+        task = bar.add_task(f"Arming, replay {row['id']}", total=row["matched"])
+        clock, replay_id = application.clock, row["id"]
+        for row in run_to_end(application.units, clock, replay_id, wait=time.sleep):
+            bar.update(task, completed=row["armed"] + row["skipped"])
+    return row

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import exists, func, select
 
-from dispatcher import endpoints, replay
-from dispatcher.replay import Selection
+from dispatcher import endpoints, replay_jobs
+from dispatcher.endpoint_options import DEFAULTS
+from dispatcher.replay_selection import Selection
+from dispatcher.replay_steps import run_to_end
 from engine.settlement_tables import remittances
 from engine.tables import outbox
 from reconciler.runner import Runner
@@ -80,9 +82,10 @@ class Demo:
         with self._step("The dead receiver comes back; what failed is replayed"):
             self._stage.receivers["dead"].start()
             failed = Selection(state="failed", endpoint_id=self._endpoints["dead"])
-            for _ in replay.replay(
-                self._application.units, failed, actor=ACTOR, reason="receiver is back"
-            ):
+            units = self._application.units
+            with units.begin(actor=ACTOR) as work:
+                job = replay_jobs.create(work, failed, reason="receiver is back")
+            for _ in run_to_end(units, self._application.clock, job["id"], wait=time.sleep):
                 pass
             self._application.hints.relay()
             self._wait()
@@ -113,7 +116,7 @@ class Demo:
                 tenant_id=self._story.cast.tenants[given["tenant"]],
                 url=receiver.url,
                 events=given["events"],
-                max_in_flight=given.get("max_in_flight", endpoints.IN_FLIGHT_DEFAULT),
+                max_in_flight=given.get("max_in_flight", DEFAULTS["max_in_flight"]),
             )
         self._endpoints[given["receiver"]] = made["id"]
         receiver.secret = made["secret"]

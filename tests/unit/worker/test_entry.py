@@ -11,7 +11,7 @@ import typer
 from worker.cli.entry import VERBS, run
 
 NOUNS = {
-    "deliveries": {"list", "show", "replay"},
+    "deliveries": {"list", "show", "explain", "replay"},
     "endpoints": {
         "create",
         "list",
@@ -41,7 +41,7 @@ NOUNS = {
     "products": {"create", "update", "list", "show", "price", "breakdown"},
     "reconcile": {"run", "list", "show", "checks"},
     "remittances": {"list", "show", "process"},
-    "replays": {"list"},
+    "replays": {"create", "list", "show", "pause", "resume", "cancel"},
     "tenants": {"create", "list", "show"},
     "wallets": {"show", "top-up", "threshold"},
 }
