@@ -17,6 +17,7 @@ from engine.unit_of_work import UnitOfWork, UnitsOfWork
 
 #: Heals of one check in one run; more means that the check, or the world, is wrong (domain.md 5).
 HEALS_MAX = 100
+TICK_SECONDS_MAX = 60
 
 
 class Severity(StrEnum):
@@ -83,6 +84,11 @@ class Check:
     find: Callable[[Connection, Scope], Found]
     heal: Callable[[UnitOfWork, Sequence[Finding], Scope], list[Finding]] | None = None
     mend: Callable[[Tools, Sequence[Finding], Scope], None] | None = None
+
+    @property
+    def tick_seconds(self) -> int:
+        """How often the schedule asks whether it is due: a rare check is not lost by a restart."""
+        return min(self.every_seconds, TICK_SECONDS_MAX)
 
     @property
     def capped(self) -> bool:

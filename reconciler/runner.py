@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Column, ColumnElement, insert, select
 
 from config.errors import TillbellError
 from config.log import get_logger
@@ -64,6 +64,13 @@ class Runner:
         """
         for check in choose(names):
             yield self._run_check(check, actor=actor, as_of=as_of, dry_run=dry_run, full=full)
+
+    def is_due(self, check: Check) -> bool:
+        """Tell whether a check's interval has passed since anybody ran it: ticks only ask."""
+        self._clock.sync()
+        last = self._newest(check, runs.c.started_at)
+        pause = timedelta(seconds=check.every_seconds - check.tick_seconds / 2)
+        return last is None or self._clock.now() - last >= pause
 
     def _run_check(
         self, check: Check, *, actor: str, as_of: datetime | None, dry_run: bool, full: bool
@@ -148,14 +155,20 @@ class Runner:
             return check.heal(work, batch, scope)
 
     def _last_look(self, check: Check) -> datetime | None:
-        """Return since when to look at rows: a run about the future has seen the present only."""
+        """Return since when to look at rows: what a stopped run left is looked at again."""
+        last = self._newest(check, runs.c.as_of, runs.c.state == "completed")
+        return None if last is None else last - OVERLAP
+
+    def _newest(
+        self, check: Check, column: Column[datetime], *conditions: ColumnElement[bool]
+    ) -> datetime | None:
+        """Return one instant of the newest run; one about the future has seen the present only."""
         newest = (
-            select(runs.c.as_of)
-            .where(runs.c.check == check.id, runs.c.state == "completed", ~runs.c.dry_run)
+            select(column)
+            .where(runs.c.check == check.id, ~runs.c.dry_run, *conditions)
             .where(runs.c.as_of <= runs.c.started_at)
             .order_by(runs.c.as_of.desc())
             .limit(1)
         )
         with self._database.read() as connection:
-            last = connection.execute(newest).scalar_one_or_none()
-        return None if last is None else last - OVERLAP
+            return connection.execute(newest).scalar_one_or_none()
