@@ -67,7 +67,6 @@ class Resealed:
     """What sealing anew did: ``unreadable`` holds the sentence of each thing that stays shut."""
 
     resealed: int
-    changed_meanwhile: int
     unreadable: list[str]
 
 
@@ -118,7 +117,7 @@ def reseal(
     Every batch commits on its own and what is done is passed over, so it may be cut short and
     begun again, or run twice at once. What changed meanwhile is left as it is.
     """
-    done = Resealed(0, 0, [])
+    done = Resealed(0, [])
     for place in PLACES:
         for rows in _batches(database, place, keyring.sealing_key_id):
             plain = [(row, _open(keyring, row)) for row in rows]
@@ -127,9 +126,7 @@ def reseal(
             ]
             ready = [(row, each) for row, each in plain if isinstance(each, bytes)]
             with database.write() as connection:
-                written = sum(_rewrite(connection, keyring, place, *each) for each in ready)
-            done.resealed += written
-            done.changed_meanwhile += len(ready) - written
+                done.resealed += sum(_rewrite(connection, keyring, place, *each) for each in ready)
             advance(len(rows))
     return done
 

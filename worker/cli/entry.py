@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Never
 
 import orjson
@@ -46,6 +46,7 @@ VERBS = (
     Verb("api", "worker.cli.running:api", RUN, "Serve HTTP."),
     Verb("demo", "worker.cli.demo:demo", RUN, "Run the main job on the examples."),
     Verb("doctor", "worker.cli.doctor:doctor", RUN, "Say what is wrong and how to mend it."),
+    Verb("keys", "worker.cli.keys:app", RUN, "What seals secrets at rest; renew it."),
     Verb("listen", "worker.cli.listen:listen", EVENTS, "Receive, verify and print callbacks."),
     Verb("endpoints", "worker.cli.endpoints:app", EVENTS, "Callback URLs of tenants."),
     Verb("events", "worker.cli.events:app", EVENTS, "What happened: publish it, look at it."),
@@ -166,7 +167,11 @@ def _usage(error: typer.TyperException) -> dict[str, Any]:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"tillbell {version('tillbell')}")
+        try:
+            found = version("tillbell")
+        except PackageNotFoundError:
+            found = "(not installed)"
+        typer.echo(f"tillbell {found}")
         raise typer.Exit
 
 
