@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from config.errors import TillbellError
@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8484, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    otel_endpoint: str | None = None
+    retain_bodies_days: int = Field(default=30, ge=1)
+    retain_attempts_days: int = Field(default=90, ge=1)
+    retain_runs_days: int = Field(default=90, ge=1)
+    retain_dedupe_days: int = Field(default=400, ge=1)
 
     _split_lists = field_validator("secret_keys", "egress_allow", "retry_schedule", mode="before")(
         _split
@@ -108,6 +115,23 @@ class Settings(BaseSettings):
             msg = "must be memory:// or begin with redis://, rediss:// or unix://"
             raise ValueError(msg)
         return _with_port(value)
+
+    @field_validator("retain_dedupe_days")
+    @classmethod
+    def _events_stay_longest(cls, value: int, found: ValidationInfo) -> int:
+        names = ("retain_bodies_days", "retain_attempts_days")
+        if value < max(found.data.get(name, 0) for name in names):
+            msg = "must not be shorter than bodies and attempts are kept"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _collector_is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            msg = "must begin with http:// or https://"
+            raise ValueError(msg)
+        return value and _with_port(value)
 
     @property
     def database(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from datetime import datetime
 
 
 def new_id() -> str:
@@ -27,3 +28,9 @@ def is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except (ValueError, AttributeError):
         return False
+
+
+def first_id(instant: datetime) -> str:
+    """Return the smallest UUIDv7 of an instant: what was made earlier sorts before it."""
+    milliseconds = int(instant.timestamp() * 1000)
+    return str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62)))
