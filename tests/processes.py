@@ -91,11 +91,11 @@ def running(
         found.close()
 
 
-def until(holds: Callable[[], bool], complaint: Callable[[], str] = lambda: "it never held") -> None:
+def until(holds: Callable[[], bool], complaint: Callable[[], str] | None = None) -> None:
     """Wait until something holds, or fail with a complaint."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not holds():
-        assert time.monotonic() < deadline, complaint()
+        assert time.monotonic() < deadline, complaint() if complaint else "it never held"
         time.sleep(0.02)
 
 

@@ -115,18 +115,17 @@ def test_a_sender_that_asks_for_it_is_disconnected() -> None:
 
 def test_an_answer_held_back_is_counted_though_the_sender_is_gone() -> None:
     """What was accepted is accepted, whether or not its sender waited to hear so."""
-    taken = list[Callback]()
-    receiver = Receiver(taken.append, delay_seconds=0.05)
+    taken = asyncio.Queue[Callback]()
+    receiver = Receiver(taken.put_nowait, delay_seconds=0.05)
 
     async def exchange(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(request())
         await writer.drain()
         writer.close()
-        while not taken:
-            await asyncio.sleep(0.01)
+        callback = await taken.get()
+        assert 200 == callback.status
 
     talk(receiver, exchange)
-    assert [200] == [callback.status for callback in taken]
 
 
 def test_the_process_logs_one_line_per_callback(tmp_path: Path) -> None:
