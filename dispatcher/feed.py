@@ -29,7 +29,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from engine.errors import CursorExpired, InvalidInput, NotFound
+from engine.errors import BodyExpired, CursorExpired, InvalidInput, NotFound
 from engine.ids import is_id
 from engine.tables import events
 from engine.types import Id
@@ -37,7 +37,7 @@ from engine.types import Id
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
 #: How far back a reader without a cursor begins.
 KEPT = timedelta(days=30)
-#: Bodies must outlive this, so that who began at the edge can read on (a day to do so).
+#: Who began at the edge has a day to read on.
 CURSOR_AGE_MAX = KEPT + timedelta(days=1)
 
 _FIRST_ID, _LAST_ID = str(uuid.UUID(int=0)), str(uuid.UUID(int=(1 << 128) - 1))
@@ -96,7 +96,8 @@ def read_page(
 
     Read on until ``has_more`` is false, then from time to time: nothing is lost and nothing comes
     twice, however transactions overlap. A filter may change between two pages. Raises InvalidInput
-    naming ``after`` or ``limit``, or CursorExpired for a cursor older than 31 days.
+    naming ``after`` or ``limit``, or CursorExpired for a cursor that is older than 31 days, or
+    behind which a body was removed.
     """
     if not 1 <= limit <= LIMIT_MAX:
         raise InvalidInput(f"limit {limit} is not between 1 and {LIMIT_MAX}", field="limit")
@@ -105,12 +106,14 @@ def read_page(
     place = None if after is None else _checked(decode_cursor(after, kind), frontier, now)
     query = _behind(kind, tenant_id, place, frontier)
     if place is None:
-        query = query.where(events.c.created_at >= now - KEPT)
+        query = query.where(events.c.created_at >= now - KEPT, events.c.body != b"")
     if type_name is not None:
         query = query.where(events.c.type == type_name)
     if subject_id is not None:
         query = query.where(events.c.subject_id == subject_id)
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
+    if any(not row["body"] for row in rows[:limit]):
+        raise _expired()
     found = [_with_cursor(dict(row), kind) for row in rows[:limit]]
     # Nothing more below the frontier: the reader stands there, and need not look that way again.
     at_frontier = encode_cursor(Place(frontier, _LAST_ID, now), kind)
@@ -121,7 +124,7 @@ def read_page(
 def read_event(connection: Connection, tenant_id: str, event_id: str) -> dict[str, Any]:
     """Return one event of a tenant with its exact ``body`` bytes.
 
-    Raises NotFound, the same for one that does not exist and for another tenant's.
+    Raises NotFound, the same for one that does not exist and for another tenant's, or BodyExpired.
     """
     row = None
     if is_id(event_id):
@@ -129,6 +132,8 @@ def read_event(connection: Connection, tenant_id: str, event_id: str) -> dict[st
         row = connection.execute(select(*_EVENT).where(mine)).mappings().first()
     if row is None:
         raise NotFound(f"no event {event_id!r}", field="id", value=event_id)
+    if not row["body"]:
+        raise BodyExpired(f"the body of {row['id']} was removed: it is too old", id=row["id"])
     return dict(row)
 
 
@@ -167,13 +172,17 @@ def _not_a_cursor() -> InvalidInput:
 def _checked(place: Place, frontier: int, now: datetime) -> Place:
     """Refuse a place whose events may be gone, or that lies ahead of a database restored since."""
     if place.at < now - CURSOR_AGE_MAX or place.position > frontier:
-        raise CursorExpired(
-            "what follows this cursor is no longer known for certain: begin without one, and"
-            " compare the days between by their manifests",
-            field="after",
-            kept_days=KEPT.days,
-        )
+        raise _expired()
     return place
+
+
+def _expired() -> CursorExpired:
+    return CursorExpired(
+        "what follows this cursor may be gone: begin without one, and compare the days between by"
+        " their manifests",
+        field="after",
+        kept_days=KEPT.days,
+    )
 
 
 def _frontier(connection: Connection) -> int:

@@ -5,6 +5,7 @@ TillbellError (config.errors)
 ├── NotFound
 ├── NotAuthenticated
 ├── CursorExpired
+├── BodyExpired
 ├── InvalidInput
 │   ├── InvalidAmount
 │   ├── UnknownEventType
@@ -46,6 +47,12 @@ class CursorExpired(TillbellError):
     """A cursor names a place of a feed that is no longer, or never was, to be had."""
 
     code = "CURSOR_EXPIRED"
+
+
+class BodyExpired(TillbellError):
+    """The event is known, but its body was removed: it was older than bodies are kept."""
+
+    code = "BODY_EXPIRED"
 
 
 class InvalidInput(TillbellError):

@@ -14,7 +14,7 @@ from config.clock import FixedClock
 from dispatcher import feed
 from engine import tenants
 from engine.database import Database
-from engine.errors import CursorExpired, InvalidInput, NotFound
+from engine.errors import BodyExpired, CursorExpired, InvalidInput, NotFound
 from engine.events import EventDraft, publish_many
 from engine.ids import new_id
 from engine.tables import events
@@ -150,11 +150,12 @@ def test_what_an_open_transaction_may_still_precede_is_not_read(
         return
     with database.engine.connect() as slow, slow.begin() as open_transaction:
         [first] = publish_many(slow, [EventDraft(tenant_id=tenant, type=TYPE, data={})])
+        slow.execute(events.update().values(created_at=clock.now()))
         second = publish(database, clock, tenant, id=str(new_id()))
-        page = look(database, tenant, database.now())
+        page = look(database, tenant, clock.now())
         assert [] == ids(page)
         open_transaction.commit()
-    after = read(database, tenant, database.now(), after=page.next_cursor)
+    after = read(database, tenant, clock.now(), after=page.next_cursor)
     assert [first, second] == ids(after)
 
 
@@ -233,6 +234,21 @@ def test_a_cursor_expires_only_after_events_may_be_gone(
     clock.advance(timedelta(seconds=1))
     with pytest.raises(CursorExpired, match="manifests"):
         read(database, tenant, clock.now(), after=cursor)
+
+
+def test_a_removed_body_is_never_passed_over(
+    database: Database, tenant: str, clock: FixedClock
+) -> None:
+    """A reader behind which retention caught up is told so; a new one begins after the gap."""
+    published = [publish(database, clock, tenant) for _ in range(3)]
+    cursor = read(database, tenant, clock.now(), limit=1).next_cursor
+    with database.write() as connection:
+        connection.execute(events.update().where(events.c.id == published[1]).values(body=b""))
+    with pytest.raises(CursorExpired):
+        read(database, tenant, clock.now(), after=cursor)
+    assert [published[0], published[2]] == ids(read(database, tenant, clock.now()))
+    with database.read() as connection, pytest.raises(BodyExpired):
+        feed.read_event(connection, tenant, published[1])
 
 
 def test_a_cursor_ahead_of_a_restored_database_is_refused(
