@@ -27,6 +27,7 @@ from worker.cli.endpoint_input import (
     parts,
     secret_of,
 )
+from worker.cli.endpoint_limits import limits
 from worker.cli.endpoint_views import COLUMNS, emit_endpoint, public
 from worker.cli.moments import future
 from worker.cli.opening import opened, operator, reading, writing
@@ -34,6 +35,7 @@ from worker.cli.options import InState, Json, OfTenant, Tenant
 from worker.cli.output import emit, state, table
 
 app = typer.Typer(rich_markup_mode=None)
+app.command()(limits)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from dispatcher.subscriptions import register_type
 from engine import catalogue
 from worker.cli.delivery_views import delivery_table
 from worker.cli.documents import read_object
+from worker.cli.endpoint_limits import policy
 from worker.cli.moments import brief
 from worker.cli.opening import opened, reading, writing
 from worker.cli.options import After, Json, Limit, OfTenant, OfType, Tenant
@@ -21,6 +22,7 @@ from worker.cli.publishing import publish_events
 from worker.cli.tail import follow
 
 app = typer.Typer(rich_markup_mode=None)
+app.command()(policy)
 
 
 @app.command()
