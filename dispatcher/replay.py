@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, case, select, update
 
 from dispatcher.replay_selection import is_settled
+from dispatcher.retention import body_kept
 from dispatcher.states import OPEN_STATES, DeliveryState, EndpointState, Trigger
 from dispatcher.tables import deliveries, endpoints
 from engine.events import copy_of, record
@@ -26,15 +27,18 @@ def arm(
     """Make deliveries due now and return how many; ``wanted`` must still hold of each.
 
     A delivery still waiting for a retry is attempted now and keeps its schedule; a settled one
-    begins its schedule anew. Those of disabled endpoints are left alone. The caller has fed their
-    mailboxes before: mailboxes are locked first, wherever both are.
+    begins its schedule anew. Those of disabled endpoints are left alone, and those whose body
+    retention removed. The caller has fed their mailboxes before: mailboxes are locked first,
+    wherever both are.
     """
     guard = deliveries.c.id.in_(delivery_ids) & _called()
     if wanted is not None:
         guard &= wanted
     # What another transaction holds is being settled at this moment: it need not be waited for.
-    free = select(deliveries.c.id).where(guard).with_for_update(skip_locked=True)
-    ids = connection.execute(free).scalars().all()
+    free = select(deliveries.c.id, deliveries.c.event_id).where(guard)
+    rows = connection.execute(free.with_for_update(skip_locked=True)).all()
+    sendable = _with_body(connection, {row.event_id for row in rows})
+    ids = [row.id for row in rows if row.event_id in sendable]
     waits = deliveries.c.state.in_(OPEN_STATES)
     armed = connection.execute(
         update(deliveries)
@@ -63,8 +67,7 @@ def copy(
     query = (
         select(events, deliveries.c.endpoint_id)
         .join(deliveries, deliveries.c.event_id == events.c.id)
-        .where(deliveries.c.id.in_(delivery_ids), is_settled(), _called())
-        .where(func.length(events.c.body) > 0)
+        .where(deliveries.c.id.in_(delivery_ids), is_settled(), _called(), body_kept())
         .order_by(deliveries.c.id)
     )
     rows = connection.execute(query).mappings().all()
@@ -87,6 +90,12 @@ def copy(
     if made:
         bulk_insert(connection, deliveries, made)
     return len(made)
+
+
+def _with_body(connection: Connection, event_ids: set[str]) -> set[str]:
+    """Return the events that retention has left their body, and keep it from removing that now."""
+    kept = select(events.c.id).where(events.c.id.in_(event_ids), body_kept())
+    return set(connection.execute(kept.order_by(events.c.id).with_for_update(read=True)).scalars())
 
 
 def _called() -> ColumnElement[bool]:

@@ -205,7 +205,7 @@ replays = Table(
     Column("state", String(12), nullable=False),
     Column("matched", Integer, nullable=False, server_default=text("0")),
     Column("armed", Integer, nullable=False, server_default=text("0")),
-    # Looked at and left alone: their endpoint is disabled, or they are on their way already.
+    # Looked at and left alone: endpoint disabled, body no longer kept, on its way already.
     Column("skipped", Integer, nullable=False, server_default=text("0")),
     Column("rate_per_second", Float),
     Column("new_ids", Boolean, nullable=False, server_default=text("false")),

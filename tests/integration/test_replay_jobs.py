@@ -1,87 +1,29 @@
-"""Replay jobs: paced, resumable, one step at a time, and never twice whatever happens."""
+"""Replay jobs: paced, resumable, moved on only as they may, and followed by what they did."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select, update
 
 from config.clock import FixedClock
-from dispatcher import endpoints, replay_jobs, replay_steps
-from dispatcher.endpoints import EndpointGuard
+from dispatcher import replay_jobs, replay_steps
 from dispatcher.replay_selection import Selection
-from dispatcher.secrets import KeyRing
 from dispatcher.tables import deliveries, mailboxes, replays
-from engine import tenants
 from engine.database import Database
 from engine.errors import InvalidStatus
-from engine.ids import new_id
+from engine.tables import events
 from engine.unit_of_work import UnitsOfWork
-from tests.dispatching import POLICY
+from tests.replaying import Failures, armed, failures_of, look, start
 
 SECOND = timedelta(seconds=1)
-FAILED = Selection(state="failed")
 
 
 @pytest.fixture
-def endpoint_id(units: UnitsOfWork) -> str:
-    """Return an endpoint that may be called."""
-    guard = EndpointGuard(POLICY, KeyRing([b"k" * 32]))
-    with units.begin(actor="test") as work:
-        tenant_id = tenants.create(work, name="Reseller")["id"]
-        made = endpoints.create(work, guard, tenant_id=tenant_id, url="http://127.0.0.1:9/")
-    return str(made["id"])
-
-
-@pytest.fixture
-def fail(units: UnitsOfWork, endpoint_id: str) -> Callable[[int], None]:
-    """Return what adds failed deliveries."""
-
-    def add(count: int) -> None:
-        with units.begin(actor="test") as work:
-            tenant_id = endpoints.get(work.connection, endpoint_id)["tenant_id"]
-            rows = [_failed(endpoint_id, tenant_id, work.now) for _ in range(count)]
-            work.connection.execute(insert(deliveries), rows)
-
-    return add
-
-
-def _failed(endpoint_id: str, tenant_id: str, at: datetime) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "event_id": new_id(),
-        "endpoint_id": endpoint_id,
-        "tenant_id": tenant_id,
-        "event": "webhook.test",
-        "state": "failed",
-        "attempts": 3,
-        "created_at": at,
-        "settled_at": at,
-    }
-
-
-def start(units: UnitsOfWork, selection: Selection = FAILED, **options: Any) -> str:
-    """Create a replay and return its id."""
-    with units.begin(actor="ops") as work:
-        return str(replay_jobs.create(work, selection, **options)["id"])
-
-
-def look(database: Database, replay_id: str) -> dict[str, Any]:
-    """Return how far a replay is."""
-    with database.read() as connection:
-        return replay_jobs.get(connection, replay_id)
-
-
-def armed(database: Database) -> list[datetime]:
-    """Return when each armed delivery became due."""
-    query = select(deliveries.c.next_attempt_at).where(deliveries.c.next_attempt_at.is_not(None))
-    with database.read() as connection:
-        return sorted(connection.execute(query).scalars())
+def failures(units: UnitsOfWork) -> Failures:
+    """Return an endpoint to which deliveries fail."""
+    return failures_of(units)
 
 
 @pytest.fixture
@@ -92,10 +34,10 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_steps")
 def test_a_replay_goes_in_bounded_transactions_and_says_how_far_it_is(
-    units: UnitsOfWork, clock: FixedClock, fail: Callable[[int], None]
+    units: UnitsOfWork, clock: FixedClock, failures: Failures
 ) -> None:
     """Every chosen delivery is armed once, a bounded number at a time, with progress in between."""
-    fail(10)
+    failures.add(10)
     replay_id = start(units, reason="receiver mended")
     rows = list(replay_steps.run_to_end(units, clock, replay_id, wait=lambda _: None))
     assert [4, 8, 10] == [row["armed"] for row in rows]
@@ -108,22 +50,22 @@ def test_a_replay_goes_in_bounded_transactions_and_says_how_far_it_is(
 
 
 def test_a_step_wakes_the_mailbox_in_its_own_transaction(
-    units: UnitsOfWork, clock: FixedClock, endpoint_id: str, fail: Callable[[int], None]
+    units: UnitsOfWork, clock: FixedClock, failures: Failures
 ) -> None:
     """What is armed is due to be drained at the moment it commits."""
-    fail(1)
+    failures.add(1)
     start(units)
     assert 1 == replay_steps.run_once(units, clock.now())
     with units.database.read() as connection:
-        mine = select(mailboxes.c.due_at).where(mailboxes.c.endpoint_id == endpoint_id)
+        mine = select(mailboxes.c.due_at).where(mailboxes.c.endpoint_id == failures.endpoint_id)
         assert clock.now() == connection.execute(mine).scalar_one()
 
 
 def test_the_rate_is_kept_in_every_second(
-    units: UnitsOfWork, clock: FixedClock, fail: Callable[[int], None]
+    units: UnitsOfWork, clock: FixedClock, failures: Failures
 ) -> None:
     """At 5 a second no window of a second holds more than 5, however often steps are tried."""
-    fail(23)
+    failures.add(23)
     replay_id = start(units, rate_per_second=5)
     began = clock.now()
     while look(units.database, replay_id)["state"] == "running":
@@ -138,10 +80,10 @@ def test_the_rate_is_kept_in_every_second(
 
 @pytest.mark.usefixtures("small_steps")
 def test_a_replay_survives_a_restart_in_the_middle(
-    database: Database, clock: FixedClock, fail: Callable[[int], None]
+    database: Database, clock: FixedClock, failures: Failures
 ) -> None:
     """New objects on the same database go on where the old ones stopped; nothing is armed twice."""
-    fail(10)
+    failures.add(10)
     replay_id = start(UnitsOfWork(database, clock))
     assert 4 == replay_steps.run_once(UnitsOfWork(database, clock), clock.now())
     reopened = Database(database.url.render_as_string(hide_password=False))
@@ -154,111 +96,14 @@ def test_a_replay_survives_a_restart_in_the_middle(
     reopened.dispose()
 
 
-class _Died(BaseException):
-    """The process ends here."""
-
-
-def test_a_crash_in_a_step_neither_skips_nor_doubles(
-    units: UnitsOfWork,
-    clock: FixedClock,
-    fail: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Arming and cursor are one transaction; the dead one's lease runs out and another goes on."""
-    fail(3)
-    replay_id = start(units)
-
-    def die(*_: Any) -> None:
-        raise _Died
-
-    with monkeypatch.context() as patch:
-        patch.setattr(replay_steps, "_advance", die)
-        with pytest.raises(_Died):
-            replay_steps.run_once(units, clock.now())
-    assert [] == armed(units.database)
-    assert 0 == replay_steps.run_once(units, clock.now())
-    clock.advance(replay_steps.LEASE)
-    assert 3 == replay_steps.run_once(units, clock.now())
-    assert "completed" == look(units.database, replay_id)["state"]
-
-
-def test_a_step_that_fails_is_written_down_and_tried_again(
-    units: UnitsOfWork,
-    clock: FixedClock,
-    fail: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The problem is shown, nothing is armed, and a later step mends it."""
-    fail(3)
-    replay_id = start(units)
-
-    def refuse(_: Connection, *__: Any) -> None:
-        raise OperationalError("UPDATE", None, Exception("disk\nfull"))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(replay_steps, "feed", refuse)
-        assert 0 == replay_steps.run_once(units, clock.now())
-    row = look(units.database, replay_id)
-    assert ("running", 0) == (row["state"], row["armed"])
-    assert "disk full" in row["problem"]
-    assert 0 == replay_steps.run_once(units, clock.now())
-    clock.advance(replay_steps.PROBLEM_WAIT)
-    assert 3 == replay_steps.run_once(units, clock.now())
-    row = look(units.database, replay_id)
-    assert ("completed", None) == (row["state"], row["problem"])
-
-
-@pytest.mark.usefixtures("small_steps")
-def test_many_workers_step_one_replay_one_at_a_time(
-    units: UnitsOfWork, clock: FixedClock, fail: Callable[[int], None]
-) -> None:
-    """However many step at once, each delivery is armed once and the sum is exact."""
-    fail(40)
-    replay_id = start(units)
-
-    def work(_: int) -> int:
-        return sum(replay_steps.run_once(units, clock.now()) for _ in range(30))
-
-    with ThreadPoolExecutor(4) as pool:
-        counts = list(pool.map(work, range(4)))
-    row = look(units.database, replay_id)
-    assert (40, "completed", 40) == (sum(counts), row["state"], row["armed"])
-
-
-def test_a_pause_during_a_step_undoes_the_step(
-    units: UnitsOfWork,
-    clock: FixedClock,
-    fail: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A step that began before the pause arms nothing after it; resumed, all is armed once."""
-    fail(3)
-    replay_id = start(units)
-    take = replay_steps._lease
-
-    def take_and_pause(*given: Any) -> Any:
-        job = take(*given)
-        with units.begin(actor="ops") as work:
-            replay_jobs.pause(work, replay_id)
-        return job
-
-    with monkeypatch.context() as patch:
-        patch.setattr(replay_steps, "_lease", take_and_pause)
-        assert 0 == replay_steps.run_once(units, clock.now())
-    assert [] == armed(units.database)
-    with units.begin(actor="ops") as work:
-        replay_jobs.resume(work, replay_id)
-    assert 3 == replay_steps.run_once(units, clock.now())
-
-
 def test_what_came_or_settled_afterwards_has_no_part(
-    units: UnitsOfWork, clock: FixedClock, fail: Callable[[int], None]
+    units: UnitsOfWork, clock: FixedClock, failures: Failures
 ) -> None:
     """Neither a delivery made later nor one that failed later is what was asked for."""
-    fail(2)
+    failures.add(2)
     replay_id = start(units)
     clock.advance(SECOND)
-    fail(1)
+    failures.add(1)
     with units.database.write() as connection:
         first = select(deliveries.c.id).order_by(deliveries.c.id).limit(1).scalar_subquery()
         again = update(deliveries).where(deliveries.c.id == first)
@@ -279,10 +124,10 @@ MOVES = {
 @pytest.mark.parametrize("state", MOVES)
 @pytest.mark.parametrize("verb", ["pause", "resume", "cancel"])
 def test_a_replay_moves_only_as_it_may(
-    units: UnitsOfWork, endpoint_id: str, state: str, verb: str
+    units: UnitsOfWork, failures: Failures, state: str, verb: str
 ) -> None:
     """A verb that does not fit the state is refused with the state and what is allowed."""
-    replay_id = start(units, Selection(endpoint_id=endpoint_id))
+    replay_id = start(units, Selection(endpoint_id=failures.endpoint_id))
     with units.database.write() as connection:
         connection.execute(update(replays).values(state=state))
     move = getattr(replay_jobs, verb)
@@ -298,3 +143,18 @@ def test_a_replay_moves_only_as_it_may(
         with units.begin(actor="ops") as work:
             assert target == move(work, replay_id)["state"]
     assert (target or state) == look(units.database, replay_id)["state"]
+
+
+def test_what_retention_has_emptied_is_left_alone(
+    units: UnitsOfWork, clock: FixedClock, failures: Failures
+) -> None:
+    """A delivery whose event has no body any more cannot be sent, by neither kind of replay."""
+    failures.add(2)
+    with units.database.write() as connection:
+        first = select(deliveries.c.event_id).order_by(deliveries.c.id).limit(1).scalar_subquery()
+        connection.execute(update(events).where(events.c.id == first).values(body=b""))
+    for new_ids in (True, False):
+        replay_id = start(units, new_ids=new_ids)
+        assert 1 == replay_steps.run_once(units, clock.now())
+        row = look(units.database, replay_id)
+        assert ("completed", 1, 1) == (row["state"], row["armed"], row["skipped"])
