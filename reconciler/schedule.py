@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from functools import partial
 
@@ -18,6 +18,7 @@ from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher import replay_steps
 from dispatcher.hints import Hints
+from dispatcher.retention import Step, run_once
 from dispatcher.sweep import Sweep
 from engine.database import Database, DatabaseClock
 from engine.unit_of_work import UnitsOfWork
@@ -31,6 +32,7 @@ log = get_logger("schedule")
 DUTY = "reconciler"
 LEAD_SECONDS = 5
 REPLAY_SECONDS = 1
+RETENTION_SECONDS = 3600
 
 
 class Schedule:
@@ -44,6 +46,7 @@ class Schedule:
         *,
         hints: Hints,
         sweep_seconds: float,
+        retention: Sequence[Step] = (),
     ) -> None:
         self._database = database
         self._clock = DatabaseClock(database)
@@ -57,6 +60,7 @@ class Schedule:
         self._add("sweep", sweep_seconds, self._sweep.run_once)
         self._add("lead", LEAD_SECONDS, self._lead)
         self._add("replays", REPLAY_SECONDS, self._replay)
+        self._add("retention", RETENTION_SECONDS, partial(self._prune, retention))
         for check in CHECKS.values():
             self._add(check.id, check.tick_seconds, partial(self._look, check))
 
@@ -104,6 +108,15 @@ class Schedule:
                 self._stopping.wait(min(wait_seconds, left_seconds))
             else:
                 replay_steps.run_once(self._units, self._clock.now())
+
+    def _prune(self, steps: Sequence[Step]) -> None:
+        """Remove what is older than it is kept, until nothing is or the schedule ends."""
+        if self._leading:
+            counts = run_once(
+                self._database, steps, self._clock.now(), stopping=self._stopping.is_set
+            )
+            if any(counts.values()):
+                log.info("retention.pruned", **counts)
 
     def _lead(self) -> None:
         self._clock.sync()

@@ -6,21 +6,25 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import dramatiq
 
 from config.clock import Clock
 from config.settings import Settings
+from dispatcher import retention
 from dispatcher.drain import Drainer
 from dispatcher.egress import EgressPolicy
 from dispatcher.endpoints import EndpointGuard
 from dispatcher.leasing import DrainSettings
 from dispatcher.relay import Relay
+from dispatcher.retention import Step
 from dispatcher.retry import RetryPolicy
 from dispatcher.sweep import Sweep
 from dispatcher.transport import CallbackTransport
 from engine.database import Database, DatabaseClock
 from engine.unit_of_work import UnitsOfWork
+from reconciler.retention import runs_step
 from worker.broker import BrokerHints, check_broker, create_broker
 from worker.keys import load_keyring
 from worker.schema import require_newest
@@ -63,6 +67,18 @@ class Application:
                 in_flight_max=settings.in_flight_max,
             ),
             clock=self.clock,
+        )
+
+    def retention(self) -> tuple[Step, ...]:
+        """Return what is removed when it is older than the settings keep it."""
+        settings = self.settings
+        return (
+            *retention.steps(
+                bodies=timedelta(days=settings.retain_bodies_days),
+                attempts_kept=timedelta(days=settings.retain_attempts_days),
+                dedupe=timedelta(days=settings.retain_dedupe_days),
+            ),
+            runs_step(timedelta(days=settings.retain_runs_days)),
         )
 
     def probes(self) -> dict[str, Callable[[], None]]:

@@ -14,7 +14,7 @@ from api.app import create_app
 from config.log import get_logger
 from reconciler.schedule import Schedule
 from worker.bootstrap import Application
-from worker.broker import create_worker, declare_actors
+from worker.broker import create_worker, declare_actors, stop_worker
 
 log = get_logger("process")
 
@@ -35,7 +35,7 @@ def dispatching(application: Application) -> Iterator[None]:
     try:
         yield
     finally:
-        worker.stop(timeout=5_000)
+        stop_worker(worker, 5_000)
         finished = drainer.stop(GRACE_SECONDS)
         log.info("worker.stopped", everything_settled=finished)
 
@@ -49,6 +49,7 @@ def scheduling(application: Application) -> Iterator[None]:
         application.sweep(),
         hints=application.hints,
         sweep_seconds=application.settings.sweep_seconds,
+        retention=application.retention(),
     )
     schedule.start()
     log.info("scheduler.started", sweep_seconds=application.settings.sweep_seconds)

@@ -57,6 +57,7 @@ VERBS = (
     Verb("orders", "worker.cli.orders:app", TRADE, "Chain orders: place, move on, look."),
     Verb("wallets", "worker.cli.wallets:app", TRADE, "Balances, top-ups and thresholds."),
     Verb("remittances", "worker.cli.remittances:app", TRADE, "What one tenant owes another."),
+    Verb("retention", "worker.cli.retention:app", RUN, "How long what is kept; remove the rest."),
     Verb("reconcile", "worker.cli.reconcile:app", RUN, "Find what does not agree, and heal it."),
 )
 
@@ -111,7 +112,7 @@ def assemble(arguments: Sequence[str]) -> tuple[typer.Typer, bool]:
         help=SUMMARY,
         add_completion=False,
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_options)
     is_noun = False
