@@ -29,7 +29,7 @@ _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 #: RFC 9110 and 9112: framing, routing, hop by hop; and what is ours to say.
 _RESERVED = re.compile(
     r"host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|http2-settings"
-    r"|accept-encoding|user-agent|apikey|(content|proxy|webhook|x-shoppex)-.*"
+    r"|accept-encoding|cookie|user-agent|apikey|(content|proxy|webhook|x-shoppex)-.*"
 )
 
 
