@@ -129,7 +129,10 @@ def event_listing(
 
 
 def event_show(connection: Connection, event_id: str) -> dict[str, Any]:
-    """Return one event with its ``body`` as a document and its ``deliveries``."""
+    """Return one event with its ``deliveries`` and its ``body`` as a document.
+
+    None stands for a body that retention removed.
+    """
     row = None
     if is_id(event_id):
         query = select(*_EVENT, events.c.body).where(events.c.id == event_id)
@@ -138,7 +141,8 @@ def event_show(connection: Connection, event_id: str) -> dict[str, Any]:
         raise NotFound(f"no event {event_id!r}", field="id", value=event_id)
     sent = select(*_DELIVERY).where(deliveries.c.event_id == event_id).order_by(deliveries.c.id)
     listed = [dict(each) for each in connection.execute(sent).mappings()]
-    return {**row, "body": orjson.loads(row["body"]), "deliveries": listed}
+    body = orjson.loads(row["body"]) if row["body"] else None
+    return {**row, "body": body, "deliveries": listed}
 
 
 def events_by_type(connection: Connection) -> dict[str, int]:
