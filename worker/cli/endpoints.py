@@ -214,13 +214,14 @@ def rotate_secret(
     as_json: Json = False,
 ) -> None:
     """Issue a new signing secret and show it, this once."""
-    hours = min(max(overlap_hours, -1.0), 1e6)  # what a span of time cannot hold is refused alike
+    # What no span of time can hold, such as nan, is refused like what is too long.
+    overlap = timedelta(hours=overlap_hours) if 0 <= overlap_hours <= 1000 else timedelta.max
     with writing() as (application, work):
         row = endpoints.rotate(
             work,
             application.guard,
             endpoint_id,
-            overlap=timedelta(hours=hours),
+            overlap=overlap,
             starts_at=at,
             secret=secret_of(secret),
             kind=Kind.ED25519 if key_pair else Kind.SIGNING,
