@@ -1,4 +1,4 @@
-"""The HTTP application: health, readiness and metrics."""
+"""The HTTP application: what tenants may read, and health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
+from api import errors, webhooks
 from api.metrics import Gauges
 from config.clock import Clock
 from config.errors import TillbellError
@@ -19,6 +20,9 @@ Probes = Mapping[str, Callable[[], None]]
 def create_app(database: Database, clock: Clock, probes: Probes) -> FastAPI:
     """Return the ASGI application; ``probes`` say what must hold before it is ready."""
     app = FastAPI(title="Tillbell", version="0.1.0", docs_url=None, redoc_url=None)
+    app.state.database, app.state.clock = database, clock
+    errors.install(app)
+    app.include_router(webhooks.router)
     gauges = Gauges(database, clock)
 
     @app.get("/healthz")
