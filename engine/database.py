@@ -52,7 +52,9 @@ class Database:
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
-            self.url, connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS}
+            self.url,
+            hide_parameters=True,  # bodies and secrets stay out of what an error says
+            connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS},
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -62,6 +64,7 @@ class Database:
         idle = f"idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
         return create_engine(
             self.url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
