@@ -60,6 +60,7 @@ class Drainer:
         self._counting = threading.Lock()
         self._active = 0
         self._more = False
+        self._again: list[str] = []
         self._stopping = False
         self._idle = threading.Event()
         self._idle.set()
@@ -105,16 +106,17 @@ class Drainer:
     def run_once(self) -> int:
         """Drain every mailbox that is due now and return how many attempts were settled."""
         before = self._writer.settled
-        while self.take():
+        while self.take() or self._active or self._again:
             self._idle.wait()
-        self._idle.wait()
         return self._writer.settled - before
 
     def stop(self, grace_seconds: float = 30.0) -> bool:
         """Take nothing new, finish or release what is in flight; False when time ran out."""
         deadline = time.monotonic() + grace_seconds
         self._stopping = True
-        finished = self._idle.wait(grace_seconds)
+        if self._taking.acquire(timeout=grace_seconds):  # what is being leased now is drained too
+            self._taking.release()
+        finished = self._idle.wait(max(0.0, deadline - time.monotonic()))
         finished = self._writer.stop(max(0.1, deadline - time.monotonic())) and finished
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -156,11 +158,17 @@ class Drainer:
             task = self._loop.create_task(Pump(mailbox, self._tools).run())
             task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[str | None]) -> None:
+        due_id: str | None = None
         if not task.cancelled() and task.exception() is not None:
             # The lease runs out by itself and counts against the mailbox.
             log.error("drain.failed", reason=repr(task.exception()))
+        elif not task.cancelled():
+            due_id = task.result() if not self._stopping else None
         with self._counting:
+            # Its hint came while it was leased, and no other will: it is taken again at once.
+            first = due_id is not None and not self._again
+            self._again += [due_id] if due_id is not None else []
             self._active -= 1
             if self._active == 0:
                 self._idle.set()
@@ -168,3 +176,11 @@ class Drainer:
             self._more = False
         if more:
             self._executor.submit(self.take)
+        if first:
+            self._executor.submit(self._take_again)
+
+    def _take_again(self) -> None:
+        """Take the mailboxes that were due when they were given back."""
+        with self._counting:
+            due_ids, self._again = self._again, []
+        self.take(due_ids)

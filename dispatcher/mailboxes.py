@@ -121,14 +121,14 @@ def release(
     *,
     blocked_until: datetime | None = None,
     health: Health | None = None,
-) -> int:
-    """Give mailboxes back, due at their earliest open delivery; return how many were still ours.
+) -> dict[str, datetime | None]:
+    """Give mailboxes back; return when each that was still ours is due: its earliest open delivery.
 
     ``leases`` are pairs of endpoint id and token. A mailbox fed meanwhile keeps the earlier mark.
     With ``blocked_until`` nothing is sent to it before then; ``health`` is what to remember.
     """
     if not leases:
-        return 0
+        return {}
     remembered = {} if health is None else _health_columns(health)
     lock(connection, [endpoint_id for endpoint_id, _ in leases])
     blocked = func.greatest(mailboxes.c.blocked_until, blocked_until, type_=UtcTime())
@@ -146,8 +146,9 @@ def release(
             suspect_delivery_id=null(),
             **remembered,
         )
+        .returning(mailboxes.c.endpoint_id, mailboxes.c.due_at)
     )
-    return done.rowcount
+    return {row.endpoint_id: row.due_at for row in done}
 
 
 def _health_columns(health: Health) -> dict[str, Any]:

@@ -65,9 +65,10 @@ class Pump:
         self._behind: dict[str, deque[Due]] = {}
         self._workers: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
+    async def run(self) -> str | None:
         """Drain until nothing is due or the slice is over; the release follows the last settle.
 
+        Return the endpoint's id when its mailbox is due again: fed meanwhile, or deep.
         The mailbox is released even when the database failed a read: only a process that dies lets
         a lease run out, and that is counted against the mailbox.
         """
@@ -80,7 +81,8 @@ class Pump:
             self._workers -= done
             for error in filter(None, (task.exception() for task in done)):
                 log.warning("drain.cut", endpoint_id=self._held[0], reason=repr(error)[:200])
-        await self._tools.writer.release(*self._held, self._parting())
+        due_at = await self._tools.writer.release(*self._held, self._parting())
+        return self._held[0] if due_at is not None and due_at <= self._now() else None
 
     @property
     def _held(self) -> tuple[str, int]:

@@ -59,7 +59,7 @@ class Release:
     endpoint_id: str
     lease_token: int
     parting: Parting
-    done: asyncio.Future[None]
+    done: asyncio.Future[datetime | None]
 
 
 @dataclass(slots=True)
@@ -118,13 +118,18 @@ class SettleWriter:
             self._room.clear()
             await self._room.wait()
 
-    async def release(self, endpoint_id: str, lease_token: int, parting: Parting) -> None:
-        """Give a mailbox back behind everything put before; returns when that is committed."""
+    async def release(
+        self, endpoint_id: str, lease_token: int, parting: Parting
+    ) -> datetime | None:
+        """Give a mailbox back behind everything put before; once committed, return when it is due.
+
+        None where nothing is open, or where the mailbox was another's already.
+        """
         assert self._loop is not None
-        done = self._loop.create_future()
+        done: asyncio.Future[datetime | None] = self._loop.create_future()
         self._items.append(Release(endpoint_id, lease_token, parting, done))
         self._wake.set()
-        await done
+        return await done
 
     def _run(self) -> None:
         last_commit = 0.0
@@ -158,7 +163,7 @@ class SettleWriter:
         """Write one group, again while the database is away: what happened must be kept."""
         while True:
             try:
-                self._write(batch)
+                due_at = self._write(batch)
                 break
             except (OperationalError, DatabaseUnavailable) as error:
                 log.warning("settle.retried", rows=len(batch.settlements), reason=str(error)[:200])
@@ -168,34 +173,36 @@ class SettleWriter:
             for settlement in batch.settlements:
                 self._observe(settlement)
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._written, batch.releases)
+        self._loop.call_soon_threadsafe(self._written, batch.releases, due_at)
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: _Batch) -> dict[str, datetime | None]:
+        """Write one group in one transaction; return when each mailbox given back is due."""
         now = self._clock.now()
         with self._database.write() as connection:
             keep_bodies(connection, batch.bodies)
             settle(connection, batch.settlements, now)
             defer(connection, batch.deferrals)
             plain = [(r.endpoint_id, r.lease_token) for r in batch.releases if r.parting.plain]
-            release(connection, plain)
+            due_at = release(connection, plain)
             # In the one order in which mailbox rows are locked.
             for each in sorted(batch.releases, key=lambda one: one.endpoint_id):
                 if not each.parting.plain:
-                    _part(connection, each, now)
+                    due_at |= _part(connection, each, now)
+        return due_at
 
-    def _written(self, releases: list[Release]) -> None:
+    def _written(self, releases: list[Release], due_at: dict[str, datetime | None]) -> None:
         assert self._room is not None
         if len(self._items) < BACKLOG_MAX // 2:
             self._room.set()
         for each in releases:
             if not each.done.done():
-                each.done.set_result(None)
+                each.done.set_result(due_at.get(each.endpoint_id))
 
 
-def _part(connection: Connection, each: Release, now: datetime) -> None:
+def _part(connection: Connection, each: Release, now: datetime) -> dict[str, datetime | None]:
     """Give one mailbox back with what its drain learned of the endpoint."""
     parting = each.parting
-    release(
+    due_at = release(
         connection,
         [(each.endpoint_id, each.lease_token)],
         blocked_until=parting.blocked_until,
@@ -203,6 +210,7 @@ def _part(connection: Connection, each: Release, now: datetime) -> None:
     )
     if parting.failing is not None:
         tell(connection, each.endpoint_id, parting.failing, parting.told, now)
+    return due_at
 
 
 Item = Settlement | Deferral | Release | Kept
