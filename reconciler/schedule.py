@@ -18,6 +18,7 @@ from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher import replay_steps
 from dispatcher.hints import Hints
+from dispatcher.manifests import ManifestMaker
 from dispatcher.retention import Step, run_once
 from dispatcher.sweep import Sweep
 from engine.database import Database, DatabaseClock
@@ -33,6 +34,7 @@ DUTY = "reconciler"
 LEAD_SECONDS = 5
 REPLAY_SECONDS = 1
 RETENTION_SECONDS = 3600
+MANIFEST_SECONDS = 300
 
 
 class Schedule:
@@ -47,6 +49,7 @@ class Schedule:
         hints: Hints,
         sweep_seconds: float,
         retention: Sequence[Step] = (),
+        manifests: ManifestMaker | None = None,
     ) -> None:
         self._database = database
         self._clock = DatabaseClock(database)
@@ -61,6 +64,8 @@ class Schedule:
         self._add("lead", LEAD_SECONDS, self._lead)
         self._add("replays", REPLAY_SECONDS, self._replay)
         self._add("retention", RETENTION_SECONDS, partial(self._prune, retention))
+        if manifests is not None:
+            self._add("manifests", MANIFEST_SECONDS, partial(self._close_days, manifests))
         for check in CHECKS.values():
             self._add(check.id, check.tick_seconds, partial(self._look, check))
 
@@ -117,6 +122,11 @@ class Schedule:
             )
             if any(counts.values()):
                 log.info("retention.pruned", **counts)
+
+    def _close_days(self, manifests: ManifestMaker) -> None:
+        """Sign the days that are over; one after the other leader makes the same, once."""
+        if self._leading and (made := manifests.run_once()):
+            log.info("manifests.made", lines=made)
 
     def _lead(self) -> None:
         self._clock.sync()

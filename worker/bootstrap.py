@@ -17,6 +17,7 @@ from dispatcher.drain import Drainer
 from dispatcher.egress import EgressPolicy
 from dispatcher.endpoints import EndpointGuard
 from dispatcher.leasing import DrainSettings
+from dispatcher.manifests import ManifestMaker
 from dispatcher.relay import Relay
 from dispatcher.retention import Step
 from dispatcher.retry import RetryPolicy
@@ -49,6 +50,10 @@ class Application:
     def sweep(self) -> Sweep:
         """Return the sweep of this process."""
         return Sweep(self.database, self.clock, self.hints)
+
+    def manifests(self) -> ManifestMaker:
+        """Return what closes days in this process."""
+        return ManifestMaker(self.database, self.guard.keyring, self.clock)
 
     def drainer(self) -> Drainer:
         """Return the drainer of this process, not yet started."""

@@ -50,6 +50,7 @@ def scheduling(application: Application) -> Iterator[None]:
         hints=application.hints,
         sweep_seconds=application.settings.sweep_seconds,
         retention=application.retention(),
+        manifests=application.manifests(),
     )
     schedule.start()
     log.info("scheduler.started", sweep_seconds=application.settings.sweep_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -15,17 +16,20 @@ from standardwebhooks import Webhook
 
 from config.clock import FixedClock
 from dispatcher import endpoint_secrets, endpoints, manifest_views, manifests
+from dispatcher.hints import NoHints
 from dispatcher.manifest_proof import FIRST_DIGEST, Manifest, check_manifests
 from dispatcher.manifests import ManifestMaker
 from dispatcher.profiles import render
 from dispatcher.replay import arm
 from dispatcher.secrets import KeyRing
 from dispatcher.signing import decode_secret
+from dispatcher.sweep import Sweep
 from dispatcher.tables import manifests as stored
 from engine.database import Database
 from engine.errors import InvalidInput
 from engine.events import EventDraft
 from engine.tables import events
+from reconciler import schedule
 from tests.dispatching import Dispatching, dispatching
 from tests.proofs import body_hashes, due, listed, make
 
@@ -129,11 +133,11 @@ def test_many_schedulers_make_each_line_once(dispatch: Dispatching) -> None:
     due(dispatch, tenant_id, 3)
     dispatch.clock.advance(3 * DAY)
 
-    def schedule(_number: int) -> int:
+    def close(_number: int) -> int:
         return ManifestMaker(dispatch.database, dispatch.guard.keyring, dispatch.clock).run_once()
 
     with ThreadPoolExecutor(6) as pool:
-        assert 30 == sum(pool.map(schedule, range(6)))
+        assert 30 == sum(pool.map(close, range(6)))
     for endpoint in made:
         lines = [Manifest.read(each) for each in listed(dispatch, endpoint_id=endpoint["id"])]
         assert 3 == len(lines)
@@ -151,6 +155,36 @@ def test_a_day_once_done_is_not_looked_at_again(dispatch: Dispatching) -> None:
     assert 0 == maker.run_once()
     dispatch.clock.advance(DAY)
     assert 2 == maker.run_once()
+
+
+def test_the_scheduler_that_leads_closes_days(
+    dispatch: Dispatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else needs to be run for the lines to appear."""
+    monkeypatch.setattr(schedule, "MANIFEST_SECONDS", 0.02)
+    dispatch.endpoint(dispatch.tenant(), URL)
+    dispatch.clock.advance(DAY)
+    database, done = dispatch.database, threading.Event()
+
+    class Watched(ManifestMaker):
+        """Says when it has made something."""
+
+        def run_once(self) -> int:
+            """Make what is due."""
+            made = super().run_once()
+            if made:
+                done.set()
+            return made
+
+    maker = Watched(database, dispatch.guard.keyring, dispatch.clock)
+    sweep = Sweep(database, dispatch.clock, NoHints())
+    running = schedule.Schedule(
+        database, dispatch.units, sweep, hints=NoHints(), sweep_seconds=1, manifests=maker
+    )
+    running.start()
+    assert done.wait(10)
+    running.stop()
+    assert 1 == len(listed(dispatch))
 
 
 def test_many_endpoints_and_events_are_read_in_steps(

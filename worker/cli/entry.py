@@ -52,6 +52,8 @@ VERBS = (
     Verb("events", "worker.cli.events:app", EVENTS, "What happened: publish it, look at it."),
     Verb("deliveries", "worker.cli.deliveries:app", EVENTS, "Callbacks: look, send again."),
     Verb("replays", "worker.cli.replays:app", EVENTS, "What was sent again, by whom and why."),
+    Verb("manifest", "worker.cli.manifest:app", EVENTS, "What was sent each day, and its proof."),
+    Verb("tokens", "worker.cli.tokens:app", EVENTS, "Keys of the HTTP interface."),
     Verb("tenants", "worker.cli.tenants:app", TRADE, "The platform and its resellers."),
     Verb("products", "worker.cli.products:app", TRADE, "What is sold, and what each level pays."),
     Verb("orders", "worker.cli.orders:app", TRADE, "Chain orders: place, move on, look."),

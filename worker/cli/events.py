@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dispatcher import deliveries
+from dispatcher import deliveries, feed
 from dispatcher.subscriptions import register_type
-from engine import catalogue
+from engine import catalogue, tenants
 from worker.cli.delivery_views import delivery_table
 from worker.cli.documents import read_object
 from worker.cli.endpoint_limits import policy
+from worker.cli.feed_views import emit_feed
 from worker.cli.moments import brief
 from worker.cli.opening import opened, reading, writing
 from worker.cli.options import After, Json, Limit, OfTenant, OfType, Tenant
@@ -159,6 +160,40 @@ def tail(
             last=last,
             as_json=as_json,
         )
+
+
+@app.command("feed")
+def read_feed(
+    *,
+    tenant: Tenant,
+    type_name: OfType = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only about this one.", metavar="ID", show_default=False)
+    ] = None,
+    limit: Limit = feed.LIMIT_DEFAULT,
+    after: After = None,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="Write the exact bodies, one a line.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read a tenant's events in commit order, as GET /api/v1/webhooks/events gives them."""
+    with opened() as application, application.database.read() as connection:
+        tenant_id = tenants.get(connection, tenant)["id"]
+        found = feed.read_page(
+            connection,
+            tenant_id,
+            now=application.clock.now(),
+            after=after,
+            limit=limit,
+            type_name=type_name,
+            subject_id=subject,
+        )
+    if bodies:
+        for event in found.events:
+            typer.echo(event["body"])
+        return
+    emit_feed(found, as_json=as_json)
 
 
 _COLUMNS = (
