@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     allow_http: bool = False
     delivery_deadline_seconds: float = Field(default=15.0, gt=0, le=60)
     retry_schedule: Annotated[list[int], NoDecode] = list(RETRY_SCHEDULE_SECONDS)
+    circuit_failures: int = Field(default=10, ge=1, le=1_000_000)
+    circuit_probe_seconds: float = Field(default=30.0, gt=0, le=900)
+    tenant_in_flight_max: int = Field(default=500, ge=1, le=20000)
+    host_in_flight_max: int = Field(default=500, ge=1, le=20000)
     retry_jitter: float = Field(default=0.2, ge=0, le=0.5)
     sweep_interval_seconds: float | None = Field(default=None, gt=0, le=60)
     worker_threads: int = Field(default=8, ge=1, le=64)

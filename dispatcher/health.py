@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-FAILURES_TO_OPEN = 10
-PROBE_WAIT = timedelta(seconds=30)
 PROBE_WAIT_MAX = timedelta(minutes=15)
 #: Calls at once after the first probe that succeeded; every success allows one more.
 RAMP_WIDTH_FIRST = 2
@@ -15,6 +13,13 @@ RAMP_WIDTH_FIRST = 2
 DISABLE_AFTER = timedelta(days=5)
 DISABLE_ATTEMPTS_MIN = 20
 NOTICES_AFTER = (timedelta(hours=24), timedelta(hours=72))
+
+
+class CircuitRules(NamedTuple):
+    """When a circuit opens, and how long it waits for its first probe."""
+
+    failures_to_open: int = 10
+    probe_wait: timedelta = timedelta(seconds=30)
 
 
 class Circuit(StrEnum):
@@ -59,22 +64,22 @@ class Health(NamedTuple):
             return Health()
         return self._replace(failures_in_row=0, ramp_width=self.ramp_width + 1)
 
-    def after_failure(self) -> Health:
-        """Count; open the circuit at the tenth failure in a row, or at once when a probe failed."""
+    def after_failure(self, rules: CircuitRules) -> Health:
+        """Count; open the circuit at the last failure allowed, or at once when a probe failed."""
         failures = self.failures_in_row + 1
         if self.circuit == Circuit.OPEN:
             return self._replace(failures_in_row=failures)
-        if self.circuit == Circuit.HALF_OPEN or failures >= FAILURES_TO_OPEN:
+        if self.circuit == Circuit.HALF_OPEN or failures >= rules.failures_to_open:
             return Health(failures, Circuit.OPEN, self.openings + 1, None)
         ramp_width = None if self.ramp_width is None else max(1, self.ramp_width // 2)
         return self._replace(failures_in_row=failures, ramp_width=ramp_width)
 
-    def probe_at(self, now: datetime) -> datetime | None:
-        """Return when an open circuit lets the next probe through: 30 s, doubling to 15 min."""
+    def probe_at(self, now: datetime, rules: CircuitRules) -> datetime | None:
+        """Return when an open circuit lets the next probe through: doubling to 15 minutes."""
         if self.circuit != Circuit.OPEN:
             return None
         doublings = min(self.openings - 1, 10)
-        return now + min(PROBE_WAIT * (1 << doublings), PROBE_WAIT_MAX)
+        return now + min(rules.probe_wait * (1 << doublings), PROBE_WAIT_MAX)
 
 
 class Notice(IntEnum):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 
 from config.log import get_logger
 from dispatcher.due import Due, endpoint_rows, first_slices, one
-from dispatcher.health import Failing, Notice
+from dispatcher.health import CircuitRules, Failing, Notice
 from dispatcher.mailboxes import FOREVER, Lease, lease, release
 from dispatcher.order import Ordering, arrange, blockers
 from dispatcher.policies import Worth, event_policies, worth
@@ -42,6 +42,7 @@ class DrainSettings:
     worker: str
     policy: RetryPolicy
     deadline_seconds: float = 15.0
+    circuit: CircuitRules = field(default_factory=CircuitRules)
     in_flight_max: int = 2000
     tenant_in_flight_max: int = 500
     host_in_flight_max: int = 500

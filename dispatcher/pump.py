@@ -15,7 +15,6 @@ from config.clock import Clock
 from config.log import get_logger
 from dispatcher.attempt import attempt
 from dispatcher.due import Due, next_slice
-from dispatcher.health import Health
 from dispatcher.leasing import DrainSettings, Mailbox, arranged, name_suspect
 from dispatcher.limits import KeyedSlots, Pace
 from dispatcher.order import BEHIND, Ordering
@@ -250,10 +249,10 @@ class Pump:
             self._failing = self._failing.after_success()
             self._widen(len(self._mailbox.queue) + len(self._workers))
         elif outcome.blames_endpoint:
-            self._health = self._health.after_failure()
+            self._health = self._health.after_failure(self._tools.settings.circuit)
             self._failing = self._failing.after_failure(now)
         self._stop_until(outcome.pause_until)
-        self._stop_until(self._health.probe_at(now) if _opened(self._health) else None)
+        self._stop_until(self._health.probe_at(now, self._tools.settings.circuit))
         self._stopped = self._stopped or outcome.disable is not None
 
     def _stop_until(self, instant: datetime | None) -> None:
@@ -281,7 +280,3 @@ class Pump:
         await self._tools.writer.put(
             Deferral(due.delivery_id, *self._held, due.attempts, until, error, self._now())
         )
-
-
-def _opened(health: Health) -> bool:
-    return health.circuit == "open"

@@ -16,6 +16,7 @@ from dispatcher import retention
 from dispatcher.drain import Drainer
 from dispatcher.egress import EgressPolicy
 from dispatcher.endpoints import EndpointGuard
+from dispatcher.health import CircuitRules
 from dispatcher.leasing import DrainSettings
 from dispatcher.manifests import ManifestMaker
 from dispatcher.relay import Relay
@@ -69,7 +70,12 @@ class Application:
                 worker=worker_name(),
                 policy=RetryPolicy(tuple(settings.retry_schedule), settings.retry_jitter),
                 deadline_seconds=deadline,
+                circuit=CircuitRules(
+                    settings.circuit_failures, timedelta(seconds=settings.circuit_probe_seconds)
+                ),
                 in_flight_max=settings.in_flight_max,
+                tenant_in_flight_max=settings.tenant_in_flight_max,
+                host_in_flight_max=settings.host_in_flight_max,
             ),
             clock=self.clock,
         )

@@ -9,46 +9,47 @@ from hypothesis import strategies as st
 
 from dispatcher.health import (
     DISABLE_ATTEMPTS_MIN,
-    FAILURES_TO_OPEN,
     PROBE_WAIT_MAX,
     Circuit,
+    CircuitRules,
     Failing,
     Health,
     Notice,
 )
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+RULES = CircuitRules()
 
 
 def failed(health: Health, times: int) -> Health:
     """Return the health after some failures in a row."""
     for _ in range(times):
-        health = health.after_failure()
+        health = health.after_failure(RULES)
     return health
 
 
 def test_ten_failures_in_a_row_open_the_circuit() -> None:
     """Nine do not, and a success between starts the count anew."""
     assert failed(Health(), 9).circuit == Circuit.CLOSED
-    assert failed(Health(), FAILURES_TO_OPEN).circuit == Circuit.OPEN
+    assert failed(Health(), RULES.failures_to_open).circuit == Circuit.OPEN
     interrupted = failed(failed(Health(), 9).after_success(10), 9)
     assert interrupted.circuit == Circuit.CLOSED
 
 
 def test_probes_come_every_30_seconds_doubling_to_15_minutes() -> None:
     """Each failed probe doubles the wait, up to its limit."""
-    health, waits = failed(Health(), FAILURES_TO_OPEN), []
+    health, waits = failed(Health(), RULES.failures_to_open), []
     for _ in range(8):
-        probe_at = health.probe_at(NOW)
+        probe_at = health.probe_at(NOW, RULES)
         assert probe_at is not None
         waits.append((probe_at - NOW).total_seconds())
-        health = health.at_lease().after_failure()
+        health = health.at_lease().after_failure(RULES)
     assert [30, 60, 120, 240, 480, 900, 900, 900] == waits
 
 
 def test_a_probe_is_one_call_and_its_success_starts_a_ramp() -> None:
     """Half open lets one through; then two at once, and one more for each success."""
-    health = failed(Health(), FAILURES_TO_OPEN).at_lease()
+    health = failed(Health(), RULES.failures_to_open).at_lease()
     assert (Circuit.HALF_OPEN, 1) == (health.circuit, health.width(10))
     widths = []
     for _ in range(9):
@@ -60,7 +61,7 @@ def test_a_probe_is_one_call_and_its_success_starts_a_ramp() -> None:
 
 def test_a_failure_on_the_ramp_narrows_it() -> None:
     """A recovering endpoint that stumbles gets half as many calls, not all of them back."""
-    health = Health(0, Circuit.CLOSED, 1, 8).after_failure()
+    health = Health(0, Circuit.CLOSED, 1, 8).after_failure(RULES)
     assert (4, Circuit.CLOSED) == (health.width(10), health.circuit)
 
 
@@ -70,10 +71,10 @@ def test_no_history_leads_outside_the_table(history: list[bool], in_flight_max: 
     health = Health()
     for success in history:
         health = health.at_lease()
-        health = health.after_success(in_flight_max) if success else health.after_failure()
+        health = health.after_success(in_flight_max) if success else health.after_failure(RULES)
         assert 1 <= health.width(in_flight_max) <= in_flight_max
-        assert (health.circuit == Circuit.OPEN) == (health.probe_at(NOW) is not None)
-        if (probe_at := health.probe_at(NOW)) is not None:
+        assert (health.circuit == Circuit.OPEN) == (health.probe_at(NOW, RULES) is not None)
+        if (probe_at := health.probe_at(NOW, RULES)) is not None:
             assert probe_at - NOW <= PROBE_WAIT_MAX
 
 
