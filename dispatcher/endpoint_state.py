@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from dispatcher.endpoints import get
+from dispatcher.examples import example_of
 from dispatcher.mailboxes import FOREVER, block, make_due, unblock
 from dispatcher.states import DeliveryState, EndpointState, Trigger
 from dispatcher.tables import deliveries, endpoints
@@ -72,13 +73,24 @@ def disable_once(connection: Connection, endpoint_id: str, reason: str, now: dat
     return True
 
 
-def send_test(work: UnitOfWork, endpoint_id: str) -> str:
-    """Send one ``webhook.test`` event to this endpoint alone and return the delivery's id."""
+def send_test(work: UnitOfWork, endpoint_id: str, type_name: str = "webhook.test") -> str:
+    """Send an example of any known type to this endpoint alone and return the delivery's id.
+
+    Raises UnknownEventType, or InvalidStatus for a disabled endpoint.
+    """
     row = get(work.connection, endpoint_id)
+    data = example_of(work.connection, type_name)
+    if row["state"] == EndpointState.DISABLED:
+        raise InvalidStatus(
+            "the endpoint is disabled: what is sent to it is cancelled",
+            current_status=row["state"],
+            allowed=["enable"],
+        )
     draft = EventDraft(
         tenant_id=row["tenant_id"],
-        type="webhook.test",
-        data={"endpoint_id": row["id"], "message": "If you can read this, deliveries work."},
+        type=type_name,
+        data={**data, "endpoint_id": row["id"]} if "endpoint_id" in data else data,
+        subject_type="test",
         raised_by=work.actor,
     )
     record(work.connection, [draft], work.now, relayed=False)

@@ -9,6 +9,9 @@ from dispatcher.life import Life, Row, Sentence, answer, clock, span
 from dispatcher.outlook import next_at, outlook
 from dispatcher.states import DeliveryState, Trigger
 
+#: How an event says that it is the copy of another: ``replay`` and that one's id.
+COPY = "replay "
+
 
 def explain(life: Life) -> list[Sentence]:
     """Return the story in order: the event, why it goes to this endpoint, attempts, what is next.
@@ -52,6 +55,10 @@ def _match(life: Life) -> Sentence:
     """Say why the event goes to this endpoint."""
     at: datetime = life.delivery["created_at"]
     endpoint = f"endpoint {life.delivery['endpoint_id']}"
+    if life.event is not None and life.event["raised_by"].startswith(COPY):
+        repeated = life.event["raised_by"].removeprefix(COPY)
+        text = f"A replay sent event {repeated} again under this new id, to {endpoint} alone."
+        return Sentence("match", "copy", at, text)
     if _is_test(life):
         text = f"It was sent to {endpoint} alone, as a test."
         return Sentence("match", "test", at, text)

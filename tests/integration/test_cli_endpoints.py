@@ -154,7 +154,8 @@ def test_a_test_without_a_worker_says_that_none_came(
 ) -> None:
     """The delivery waits, nobody pretends it was made, and the doctor is recommended."""
     answer = cli("endpoints", "test", endpoint["id"], "--wait", "0")
-    assert 0 == answer.code
+    assert 1 == answer.code
+    assert "No attempt within 0 s: no worker took it." in answer.err
     assert "tillbell doctor" in answer.err
     assert "pending" in answer.out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from worker.cli.moments import brief
@@ -51,6 +52,11 @@ def public(row: Row) -> dict[str, Any]:
 
 def emit_endpoint(row: Row, *, as_json: bool) -> None:
     """Answer with one endpoint."""
+    emit(public(row), endpoint_details(row), as_json=as_json)
+
+
+def endpoint_details(row: Row) -> RenderableType:
+    """Return an endpoint's facts, and what is shown of its secrets this once."""
     reason = f" ({row['state_reason']})" if row["state_reason"] else ""
     facts = details(
         {
@@ -70,12 +76,12 @@ def emit_endpoint(row: Row, *, as_json: bool) -> None:
             "updated": row["updated_at"],
         }
     )
-    parts = [facts]
+    parts: list[RenderableType] = [facts]
     for name, title in SHOWN_ONCE.items():
         if name in row:
             heading = f"{title}: keep it now, it is not shown again"
             parts.append(section(heading, Text(row[name])))
-    emit(public(row), page(parts), as_json=as_json)
+    return page(parts)
 
 
 def _rotations(row: Row) -> dict[str, Any]:

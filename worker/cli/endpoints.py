@@ -11,7 +11,6 @@ from dispatcher import endpoint_secrets, endpoint_state, endpoints
 from dispatcher.endpoint_options import DEFAULTS
 from dispatcher.endpoint_secrets import Kind
 from dispatcher.profiles import PROFILES
-from worker.cli.delivery_views import await_attempt, emit_delivery
 from worker.cli.endpoint_input import (
     ApiKey,
     Events,
@@ -28,9 +27,10 @@ from worker.cli.endpoint_input import (
     secret_of,
 )
 from worker.cli.endpoint_limits import limits
+from worker.cli.endpoint_trials import enable, send_test
 from worker.cli.endpoint_views import COLUMNS, emit_endpoint, public
 from worker.cli.moments import future
-from worker.cli.opening import opened, operator, reading, writing
+from worker.cli.opening import reading, writing
 from worker.cli.options import InState, Json, OfTenant, Tenant
 from worker.cli.output import emit, state, table
 
@@ -145,12 +145,7 @@ def resume(endpoint_id: Id, *, as_json: Json = False) -> None:
     emit_endpoint(row, as_json=as_json)
 
 
-@app.command()
-def enable(endpoint_id: Id, *, as_json: Json = False) -> None:
-    """Call a disabled endpoint again."""
-    with writing() as (_, work):
-        row = endpoint_state.enable(work, endpoint_id)
-    emit_endpoint(row, as_json=as_json)
+app.command()(enable)
 
 
 @app.command()
@@ -166,26 +161,7 @@ def disable(
     emit_endpoint(row, as_json=as_json)
 
 
-@app.command("test")
-def send_test(
-    endpoint_id: Id,
-    *,
-    wait: Annotated[
-        float, typer.Option(help="Seconds to wait for the answer.", metavar="SECONDS", min=0)
-    ] = 5.0,
-    as_json: Json = False,
-) -> None:
-    """Send it a webhook.test event now and show the answer; exit code 1 when it refused."""
-    with opened() as application:
-        with application.units.begin(actor=operator()) as work:
-            delivery_id = endpoint_state.send_test(work, endpoint_id)
-        application.hints.drain([endpoint_id])
-        delivery = await_attempt(application.database, delivery_id, wait)
-    emit_delivery(delivery, as_json=as_json)
-    if delivery["history"] and delivery["state"] != "succeeded":
-        raise typer.Exit(1)
-    if not delivery["history"] and not as_json:
-        typer.echo("No attempt yet: 'tillbell doctor' says whether a worker runs.", err=True)
+app.command("test")(send_test)
 
 
 @app.command("rotate-secret")
