@@ -34,7 +34,7 @@ app = typer.Typer(rich_markup_mode=None)
 def run(
     *,
     check: Annotated[
-        list[str] | None, typer.Option(help="Only these, by comma: K10,K12.", metavar="K…")
+        list[str] | None, typer.Option(help="Only these, by comma: K10,K12.", metavar="K")
     ] = None,
     as_of: Annotated[
         datetime | None,

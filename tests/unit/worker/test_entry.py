@@ -26,6 +26,7 @@ NOUNS = {
         "delete",
     },
     "events": {"publish", "list", "show", "types", "tail"},
+    "keys": {"list", "new", "re-encrypt"},
     "orders": {
         "create",
         "import",
