@@ -136,8 +136,9 @@ class Manifest:
                 int(document["timestamp"]),
                 str(document["signature"]),
                 {
-                    name: facts[name]
-                    for name in ("events_count", "events_digest", "previous_digest")
+                    "events_count": int(facts["events_count"]),
+                    "events_digest": str(facts["events_digest"]),
+                    "previous_digest": str(facts["previous_digest"]),
                 },
                 events,
             )
