@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher.drain import Drainer
+from dispatcher.facts import Emit, Fact, HintLost, line_of
 from dispatcher.relay import Relay
 from engine.errors import DatabaseUnavailable
 
@@ -35,6 +36,10 @@ SILENCE_SECONDS = 1.0
 WORKER_TIMEOUT_MILLISECONDS = 15
 HEARTBEAT_TIMEOUT_MILLISECONDS = 15_000
 MAINTENANCE_CHANCE = 10_000
+#: A hint that failed is of no use to anybody; Dramatiq would keep it for a week.
+DEAD_MESSAGE_MILLISECONDS = 60_000
+#: With so many hints unread nobody reads them: more would fill the broker and storm who comes back.
+HINTS_UNREAD_MAX = 5_000
 
 
 class BrokerUnavailable(TillbellError):
@@ -53,13 +58,13 @@ def create_broker(url: str) -> dramatiq.Broker:
         broker: dramatiq.Broker = StubBroker(middleware=middleware)
     else:
         broker = RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it untyped
-            url=url,
+            # Given a URL, Dramatiq would drop the timeouts.
+            client=Redis.from_url(url, socket_connect_timeout=1, socket_timeout=10),
             middleware=middleware,
             namespace=QUEUE,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MILLISECONDS,
             maintenance_chance=MAINTENANCE_CHANCE,
-            socket_connect_timeout=1,
-            socket_timeout=10,
+            dead_message_ttl=DEAD_MESSAGE_MILLISECONDS,
         )
     return broker
 
@@ -105,24 +110,36 @@ def create_worker(broker: dramatiq.Broker, *, threads: int) -> dramatiq.Worker:
     )
 
 
+def stop_worker(worker: dramatiq.Worker, timeout_milliseconds: int) -> None:
+    """Stop consuming; hints that cannot be given back to an absent broker are lost, as any may."""
+    try:
+        worker.stop(timeout=timeout_milliseconds)
+    except (BrokerConnectionError, RedisError) as error:
+        log.warning("hints.lost", reason=str(error)[:200])
+
+
 class BrokerHints:
     """Sends hints from a thread of its own: a slow or absent broker never holds up a commit."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
         self._broker.declare_queue(QUEUE)
+        #: Who is told of a lost hint.
+        self.emit: Emit = _warn
         self._relay_wanted = False
         self._drains: list[list[str]] = []
         self._wake = threading.Event()
         self._closing = False
         self._silent_until = 0.0
+        self._counted_at = -SILENCE_SECONDS
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._thread.start()
 
     def relay(self) -> None:
         """Say that the outbox holds something; many in a row are sent as one."""
-        self._relay_wanted = True
+        with self._lock:
+            self._relay_wanted = True
         self._wake.set()
 
     def drain(self, endpoint_ids: Sequence[str]) -> None:
@@ -156,7 +173,7 @@ class BrokerHints:
             self._send(DRAIN, endpoint_ids)
 
     def _send(self, actor_name: str, *arguments: list[str]) -> None:
-        if time.monotonic() < self._silent_until:
+        if self._is_silent():
             return
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=QUEUE, actor_name=actor_name, args=arguments, kwargs={}, options={}
@@ -164,8 +181,37 @@ class BrokerHints:
         try:
             self._broker.enqueue(message)
         except (BrokerConnectionError, RedisError) as error:
-            self._silent_until = time.monotonic() + SILENCE_SECONDS
-            log.warning("hint.lost", reason=str(error)[:200])
+            self._be_silent(str(error)[:200])
+
+    def _is_silent(self) -> bool:
+        """Tell whether hints are dropped now; how many are unread is asked once a second."""
+        now = time.monotonic()
+        if now >= self._silent_until and now >= self._counted_at + SILENCE_SECONDS:
+            self._counted_at = now
+            try:
+                unread = count_unread(self._broker)
+            except RedisError as error:
+                self._be_silent(str(error)[:200])
+            else:
+                if unread > HINTS_UNREAD_MAX:
+                    self._be_silent(f"{unread} hints are unread: is a worker running?")
+        return now < self._silent_until
+
+    def _be_silent(self, reason: str) -> None:
+        self._silent_until = time.monotonic() + SILENCE_SECONDS
+        self.emit(HintLost(reason=reason))
+
+
+def _warn(fact: Fact) -> None:
+    log.warning(fact.name, **line_of(fact))
+
+
+def count_unread(broker: dramatiq.Broker) -> int:
+    """Return how many hints wait in the broker; raises RedisError."""
+    if isinstance(broker, StubBroker):
+        return int(broker.queues[QUEUE].qsize())
+    assert isinstance(broker, RedisBroker)
+    return int(broker.client.llen(f"{QUEUE}:{QUEUE}"))
 
 
 @contextmanager
@@ -178,5 +224,6 @@ def _database_may_be_away(hint: str) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
+    """Return the address without user and query: both may hold a password."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

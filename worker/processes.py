@@ -6,7 +6,7 @@ import resource
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import uvicorn
 
@@ -62,10 +62,14 @@ def scheduling(application: Application) -> Iterator[None]:
 
 
 def run_worker(application: Application) -> None:
-    """Deliver until SIGTERM or SIGINT; raises what keeps the process from its work."""
+    """Deliver until SIGTERM or SIGINT; raises what keeps the process from its work.
+
+    On ``memory://`` no other process's hint arrives: it looks for itself.
+    """
     application.require_ready()
     stop = stop_signal()
-    with dispatching(application):
+    alone = scheduling(application) if application.settings.embedded else nullcontext()
+    with dispatching(application), alone:
         stop.wait()
 
 
