@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
 from config.log import get_logger
 from dispatcher.errors import TooManySecrets
@@ -168,21 +168,25 @@ def opened(
 
 
 def described(
-    connection: Connection, endpoint_ids: Sequence[str]
+    connection: Connection, chosen: Select[tuple[str]] | Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what may be shown of each endpoint's secrets, newest first: never one itself."""
+    """Return what may be shown of the secrets of endpoints, newest first: never one itself.
+
+    Endpoints are chosen by their ids, or by a query for these where they may be very many.
+    """
     shown = ("kind", "public_key", "created_at", "starts_at", "expires_at")
     columns = (endpoint_secrets.c[name] for name in ("endpoint_id", *shown))
-    found: dict[str, list[dict[str, Any]]] = {each: [] for each in endpoint_ids}
-    for row in connection.execute(_newest_first(select(*columns), endpoint_ids)).mappings():
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(_newest_first(select(*columns), chosen)).mappings():
         found[row["endpoint_id"]].append({name: row[name] for name in shown})
     return found
 
 
-def _newest_first(query: Any, endpoint_ids: Sequence[str]) -> Any:
+def _newest_first(query: Select[Any], chosen: Select[tuple[str]] | Sequence[str]) -> Select[Any]:
     table = endpoint_secrets.c
-    chosen = query.where(table.endpoint_id.in_(endpoint_ids))
-    return chosen.order_by(table.endpoint_id, table.created_at.desc(), table.id.desc())
+    return query.where(table.endpoint_id.in_(chosen)).order_by(
+        table.endpoint_id, table.created_at.desc(), table.id.desc()
+    )
 
 
 def _material(kind: Kind, given: str | None) -> tuple[bytes, str]:

@@ -216,7 +216,8 @@ def _set_credentials(
 def _shown(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
     """Return rows as they may be shown: names of headers, public keys, nothing sealed."""
     rows = [dict(row) for row in connection.execute(query).mappings()]
-    secrets = endpoint_secrets.described(connection, [row["id"] for row in rows])
+    ids = query.with_only_columns(endpoints.c.id).order_by(None)
+    secrets = endpoint_secrets.described(connection, ids)
     for row in rows:
         del row["headers_key_id"], row["headers_sealed"]
         row["signatures"] = row["signatures"] or [V1]

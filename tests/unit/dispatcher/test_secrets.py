@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.secrets import KeyRing, SecretUnreadable
+from dispatcher.secrets import KeyRing, SecretUnreadable, bound_to, key_id_of
 from engine.errors import InvalidInput
 
 OLD = b"o" * 32
@@ -63,6 +63,19 @@ def test_a_secret_does_not_open_as_another_endpoints() -> None:
     key_id, ciphertext = ring.seal(PLAIN, bound_to=OWNER)
     with pytest.raises(SecretUnreadable, match="another endpoint"):
         ring.open(key_id, ciphertext, bound_to="tenant/other")
+
+
+def test_each_tenant_endpoint_and_kind_is_an_owner_of_its_own() -> None:
+    """What differs in any of the three does not open."""
+    owners = {bound_to(*each) for each in (("t", "e", "a"), ("u", "e", "a"), ("t", "f", "a"))}
+    assert 4 == len({*owners, bound_to("t", "e", "b")})
+
+
+def test_keys_are_told_by_their_ids_the_sealing_one_first() -> None:
+    """The ids are those of the keys in their order."""
+    ring = KeyRing([NEW, OLD])
+    assert (key_id_of(NEW), key_id_of(OLD)) == ring.key_ids
+    assert key_id_of(NEW) == ring.sealing_key_id
 
 
 @pytest.mark.parametrize("cut", [0, 5, 12, 20])
