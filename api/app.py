@@ -17,8 +17,13 @@ from engine.database import Database
 Probes = Mapping[str, Callable[[], None]]
 
 
-def create_app(database: Database, clock: Clock, probes: Probes) -> FastAPI:
-    """Return the ASGI application; ``probes`` say what must hold before it is ready."""
+def create_app(
+    database: Database, clock: Clock, probes: Probes, process_metrics: Callable[[], bytes] = bytes
+) -> FastAPI:
+    """Return the ASGI application; ``probes`` say what must hold before it is ready.
+
+    ``process_metrics`` are the figures of this process, shown behind those of the database.
+    """
     app = FastAPI(title="Tillbell", version="0.1.0", docs_url=None, redoc_url=None)
     app.state.database, app.state.clock = database, clock
     errors.install(app)
@@ -42,7 +47,8 @@ def create_app(database: Database, clock: Clock, probes: Probes) -> FastAPI:
     @app.get("/metrics")
     def metrics() -> Response:
         """Return the figures of this installation for Prometheus."""
-        return Response(gauges.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = gauges.render() + process_metrics()
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return app
 

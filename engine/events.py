@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from engine.upserts import bulk_insert
 #: Version of the envelope (design §3).
 ENVELOPE_VERSION = "1"
 BODY_BYTES_MAX = 256 * 1024
+#: The W3C trace context, version 00.
+TRACEPARENT = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 #: Rows a statement carries at most (design §2).
 BATCH_ROWS_MAX = 1000
 
@@ -32,6 +35,7 @@ class EventDraft:
 
     ``sequence`` is the version of the subject after the change: a receiver can drop what is stale.
     ``dedupe_key`` is unique per tenant: raising twice is one event. ``id`` becomes ``webhook-id``.
+    ``traceparent`` is the caller's W3C trace context: the attempts then belong to that trace.
     """
 
     tenant_id: str
@@ -43,6 +47,7 @@ class EventDraft:
     dedupe_key: str | None = None
     raised_by: str = "publish"
     occurred_at: datetime | None = None
+    traceparent: str | None = None
     id: str = field(default_factory=new_id)
 
 
@@ -175,9 +180,18 @@ def _row(draft: EventDraft, now: datetime) -> dict[str, Any]:
         "dedupe_key": draft.dedupe_key,
         "body": render_body(draft, occurred_at),
         "raised_by": draft.raised_by,
+        "traceparent": _check_traceparent(draft.traceparent),
         "occurred_at": occurred_at,
         "created_at": now,
     }
+
+
+def _check_traceparent(given: str | None) -> str | None:
+    if given is not None and not TRACEPARENT.fullmatch(given):
+        raise InvalidInput(
+            f"{given!r} is no traceparent such as 00-<32 hex>-<16 hex>-01", field="traceparent"
+        )
+    return given
 
 
 def _outbox_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher import replay_steps
+from dispatcher.facts import Emit, RetentionPruned, nowhere
 from dispatcher.hints import Hints
 from dispatcher.manifests import ManifestMaker
 from dispatcher.retention import Step, run_once
@@ -49,11 +50,13 @@ class Schedule:
         hints: Hints,
         sweep_seconds: float,
         retention: Sequence[Step] = (),
+        emit: Emit = nowhere,
         manifests: ManifestMaker | None = None,
     ) -> None:
         self._database = database
         self._clock = DatabaseClock(database)
         self._units = units
+        self._emit = emit
         self._runner = Runner(units, hints)
         self._sweep = sweep
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{threading.get_ident()}"
@@ -121,7 +124,7 @@ class Schedule:
                 self._database, steps, self._clock.now(), stopping=self._stopping.is_set
             )
             if any(counts.values()):
-                log.info("retention.pruned", **counts)
+                self._emit(RetentionPruned(counts=counts))
 
     def _close_days(self, manifests: ManifestMaker) -> None:
         """Sign the days that are over; one after the other leader makes the same, once."""

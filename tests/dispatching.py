@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from dispatcher.leasing import DrainSettings
 from dispatcher.relay import Relay
 from dispatcher.retry import RetryPolicy
 from dispatcher.secrets import KeyRing
+from dispatcher.settlement import Settlement
 from dispatcher.tables import deliveries
 from dispatcher.transport import CallbackTransport
 from engine import tenants
@@ -79,9 +80,13 @@ class Dispatching:
 
 
 def make_drainer(
-    database: Database, keyring: KeyRing, clock: FixedClock, **settings: Any
+    database: Database,
+    keyring: KeyRing,
+    clock: FixedClock,
+    observe: Callable[[Settlement], None] | None = None,
+    **settings: Any,
 ) -> Drainer:
-    """Return a started drainer that may call loopback."""
+    """Return a started drainer that may call loopback; ``observe`` hears of its attempts."""
     drainer = Drainer(
         database,
         keyring,
@@ -90,16 +95,22 @@ def make_drainer(
             **{"worker": "test", "policy": SCHEDULE, "deadline_seconds": 5.0, **settings}
         ),
         clock=clock,
+        observe=observe,
     )
     drainer.start()
     return drainer
 
 
 @contextmanager
-def dispatching(database: Database, clock: FixedClock, **settings: Any) -> Iterator[Dispatching]:
+def dispatching(
+    database: Database,
+    clock: FixedClock,
+    observe: Callable[[Settlement], None] | None = None,
+    **settings: Any,
+) -> Iterator[Dispatching]:
     """Put a dispatcher together and stop it when the block ends."""
     keyring = KeyRing([b"k" * 32])
-    drainer = make_drainer(database, keyring, clock, **settings)
+    drainer = make_drainer(database, keyring, clock, observe, **settings)
     try:
         yield Dispatching(
             database,

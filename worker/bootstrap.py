@@ -22,6 +22,7 @@ from dispatcher.manifests import ManifestMaker
 from dispatcher.relay import Relay
 from dispatcher.retention import Step
 from dispatcher.retry import RetryPolicy
+from dispatcher.settlement import Settlement
 from dispatcher.sweep import Sweep
 from dispatcher.transport import CallbackTransport
 from engine.database import Database, DatabaseClock
@@ -56,8 +57,8 @@ class Application:
         """Return what closes days in this process."""
         return ManifestMaker(self.database, self.guard.keyring, self.clock)
 
-    def drainer(self) -> Drainer:
-        """Return the drainer of this process, not yet started."""
+    def drainer(self, observe: Callable[[Settlement], None] | None = None) -> Drainer:
+        """Return the drainer of this process, not yet started; ``observe`` hears of attempts."""
         settings = self.settings
         policy, deadline = self.guard.policy, settings.delivery_deadline_seconds
         return Drainer(
@@ -78,6 +79,7 @@ class Application:
                 host_in_flight_max=settings.host_in_flight_max,
             ),
             clock=self.clock,
+            observe=observe,
         )
 
     def retention(self) -> tuple[Step, ...]:

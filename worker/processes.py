@@ -5,16 +5,19 @@ from __future__ import annotations
 import resource
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import uvicorn
 
 from api.app import create_app
 from config.log import get_logger
+from dispatcher.facts import nowhere
 from reconciler.schedule import Schedule
 from worker.bootstrap import Application
 from worker.broker import create_worker, declare_actors, stop_worker
+from worker.observing import observing
+from worker.telemetry import Telemetry
 
 log = get_logger("process")
 
@@ -23,10 +26,10 @@ GRACE_SECONDS = 25.0
 
 
 @contextmanager
-def dispatching(application: Application) -> Iterator[None]:
+def dispatching(application: Application, telemetry: Telemetry | None = None) -> Iterator[None]:
     """Consume hints and drain mailboxes while the block runs; then finish what is in flight."""
     _allow_many_sockets()
-    drainer = application.drainer()
+    drainer = application.drainer(None if telemetry is None else telemetry.observe)
     drainer.start()
     declare_actors(application.broker, application.relay(), drainer)
     worker = create_worker(application.broker, threads=application.settings.worker_threads)
@@ -41,7 +44,7 @@ def dispatching(application: Application) -> Iterator[None]:
 
 
 @contextmanager
-def scheduling(application: Application) -> Iterator[None]:
+def scheduling(application: Application, telemetry: Telemetry | None = None) -> Iterator[None]:
     """Sweep and reconcile on schedule while the block runs."""
     schedule = Schedule(
         application.database,
@@ -51,6 +54,7 @@ def scheduling(application: Application) -> Iterator[None]:
         sweep_seconds=application.settings.sweep_seconds,
         retention=application.retention(),
         manifests=application.manifests(),
+        emit=nowhere if telemetry is None else telemetry.emit,
     )
     schedule.start()
     log.info("scheduler.started", sweep_seconds=application.settings.sweep_seconds)
@@ -68,16 +72,18 @@ def run_worker(application: Application) -> None:
     """
     application.require_ready()
     stop = stop_signal()
-    alone = scheduling(application) if application.settings.embedded else nullcontext()
-    with dispatching(application), alone:
-        stop.wait()
+    with observing(application) as telemetry:
+        embedded = application.settings.embedded
+        alone = scheduling(application, telemetry) if embedded else nullcontext()
+        with dispatching(application, telemetry), alone:
+            stop.wait()
 
 
 def run_scheduler(application: Application) -> None:
     """Sweep and reconcile until SIGTERM or SIGINT; raises what keeps it from that."""
     application.require_ready()
     stop = stop_signal()
-    with scheduling(application):
+    with observing(application) as telemetry, scheduling(application, telemetry):
         stop.wait()
 
 
@@ -90,8 +96,12 @@ def run_everything(application: Application) -> None:
     """Serve HTTP, deliver, sweep and reconcile in this one process until SIGTERM or SIGINT."""
     application.require_ready()
     stop = stop_signal()
-    with dispatching(application), scheduling(application):
-        _serve_http(application, stop)
+    with (
+        observing(application) as telemetry,
+        dispatching(application, telemetry),
+        scheduling(application, telemetry),
+    ):
+        _serve_http(application, stop, telemetry.render)
 
 
 def _allow_many_sockets() -> None:
@@ -108,9 +118,11 @@ def stop_signal() -> threading.Event:
     return stop
 
 
-def _serve_http(application: Application, stop: threading.Event) -> None:
+def _serve_http(
+    application: Application, stop: threading.Event, metrics: Callable[[], bytes] = bytes
+) -> None:
     """Serve until ``stop``; uvicorn sets it too, for it raises the signal that ended it again."""
-    app = create_app(application.database, application.clock, application.probes())
+    app = create_app(application.database, application.clock, application.probes(), metrics)
     config = uvicorn.Config(
         app,
         host=application.settings.api_host,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +28,7 @@ from dispatcher.facts import (
     RelayExpanded,
     RetentionPruned,
     SettleCommitted,
+    line_of,
     of_settlement,
 )
 from dispatcher.health import Circuit
@@ -90,7 +90,7 @@ class Telemetry:
             CircuitMoved: self._by(
                 "circuits_moved", "Circuits opened, probed, closed", "circuit", Circuit
             ),
-            HintLost: self._by("hints_lost", "Hints the broker did not take", "hint"),
+            HintLost: self._one("hints_lost", "Times the broker took no hint"),
             RetentionPruned: self._retention(),
         }
 
@@ -207,13 +207,3 @@ def level_of(fact: Fact) -> int:
     if isinstance(fact, DeliveryAttempted):
         return _ATTEMPT_LEVELS[fact.state]
     return _LEVELS.get(type(fact), logging.WARNING)
-
-
-def line_of(fact: Fact) -> dict[str, Any]:
-    """Return the fields of a line: those of the fact that say something."""
-    found = {field.name: getattr(fact, field.name) for field in fields(fact)}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in found.items()
-        if value is not None
-    }
