@@ -7,9 +7,9 @@ turns them into lines or numbers cannot leak one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dispatcher.settlement import Settlement
 
@@ -119,11 +119,10 @@ class CircuitMoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HintLost:
-    """The broker did not take a hint; the sweep gives it again."""
+    """The broker did not take a hint, or is not asked to for a while; the sweep gives it again."""
 
     name: ClassVar[str] = "hint.lost"
 
-    hint: str
     reason: str
 
 
@@ -173,3 +172,13 @@ def of_settlement(settlement: Settlement, due_at: datetime | None = None) -> Ite
     )
     if outcome.error == BLOCKED_ADDRESS:
         yield EgressRefused(endpoint_id=settlement.endpoint_id, delivery_id=settlement.delivery_id)
+
+
+def line_of(fact: Fact) -> dict[str, Any]:
+    """Return the fields of a line: those of the fact that say something."""
+    found = {field.name: getattr(fact, field.name) for field in fields(fact)}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in found.items()
+        if value is not None
+    }

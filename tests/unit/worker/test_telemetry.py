@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.log import FIELDS, configure_logging
 from dispatcher import facts
-from dispatcher.facts import DeliveryAttempted, Fact
+from dispatcher.facts import DeliveryAttempted, Fact, line_of
 from dispatcher.outcome import Outcome, Verdict
 from dispatcher.settlement import Settlement
 from dispatcher.states import DeliveryState
-from worker.telemetry import Telemetry, error_class, level_of, line_of
+from worker.telemetry import Telemetry, error_class, level_of
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ATTEMPTED = DeliveryAttempted(
@@ -74,12 +74,7 @@ COUNTED: list[tuple[Fact, str, dict[str, str], float]] = [
         {"circuit": "open"},
         1,
     ),
-    (
-        facts.HintLost(hint="drain_mailboxes", reason="away"),
-        "tillbell_hints_lost_total",
-        {"hint": "drain_mailboxes"},
-        1,
-    ),
+    (facts.HintLost(reason="away"), "tillbell_hints_lost_total", {}, 1),
     (
         facts.RetentionPruned(counts={"bodies": 5}),
         "tillbell_retention_pruned_rows_total",
