@@ -15,18 +15,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache, partial
-from http import HTTPStatus
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import cast
 
-import httptools
 import orjson
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-BODY_BYTES_MAX = 1024 * 1024
+from worker.receiver_connection import Connection, Forwarded, Header, Incoming, Reply, Tunnel
+
 BACKLOG = 4096
 
 
@@ -34,7 +31,8 @@ BACKLOG = 4096
 class Callback:
     """One request as it arrived, and what it is answered.
 
-    ``received_at`` are unix seconds; ``verified`` is None where there is no secret to verify with.
+    ``received_at`` are unix seconds; ``verified`` is None where there is no secret to verify with;
+    ``forwarded`` is what the application behind the tunnel answered.
     """
 
     received_at: float
@@ -44,6 +42,7 @@ class Callback:
     status: int
     body: bytes
     path: str
+    forwarded: Forwarded | None = None
 
     @property
     def accepted(self) -> bool:
@@ -96,6 +95,7 @@ class Receiver:
     """Answers with ``respond`` in turn, the last one for ever, each ``delay_seconds`` late.
 
     With ``by_message`` every ``webhook-id`` has its own turn: each is refused before it is taken.
+    With a ``tunnel`` the answer is that of the application it hands the callback on to.
     ``on_callback`` is called once for every callback, when its answer is due.
     """
 
@@ -104,14 +104,22 @@ class Receiver:
     respond: Sequence[int] = (200,)
     delay_seconds: float = 0.0
     by_message: bool = False
+    tunnel: Tunnel | None = None
     _turns: dict[str, Iterator[int]] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self, port: int, host: str = "127.0.0.1") -> asyncio.Server:
         """Listen (port 0: any free one) and return the server, which the caller closes."""
         loop = asyncio.get_running_loop()
         return await loop.create_server(
-            lambda: _Connection(self), host, port, backlog=BACKLOG, reuse_address=True
+            lambda: Connection(self._receive), host, port, backlog=BACKLOG, reuse_address=True
         )
+
+    async def close(self) -> None:
+        """Let what is being forwarded end."""
+        if self.tunnel is not None:
+            await self.tunnel.aclose()
+        await asyncio.gather(*self._tasks)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> Callback:
         """Judge one request and choose its answer."""
@@ -126,81 +134,47 @@ class Receiver:
             path=path,
         )
 
+    def _receive(self, incoming: Incoming, answer: Callable[[Reply], None]) -> None:
+        callback = self.take(incoming.path, _signed_headers(incoming.headers), incoming.body)
+        loop = asyncio.get_running_loop()
+        if self.tunnel is not None:
+            task = loop.create_task(self._forward(self.tunnel, incoming, callback, answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif self.delay_seconds:
+            loop.call_later(self.delay_seconds, self._finish, callback, answer)
+        else:
+            self._finish(callback, answer)
+
+    def _finish(self, callback: Callback, answer: Callable[[Reply], None]) -> None:
+        self.on_callback(callback)
+        answer(Reply(callback.status))
+
+    async def _forward(
+        self,
+        tunnel: Tunnel,
+        incoming: Incoming,
+        callback: Callback,
+        answer: Callable[[Reply], None],
+    ) -> None:
+        forwarded = await tunnel.forward(incoming)
+        status = forwarded.reply.status
+        self.on_callback(replace(callback, status=status, forwarded=forwarded))
+        answer(forwarded.reply)
+
     def _turn(self, key: str) -> Iterator[int]:
         if key not in self._turns:
             self._turns[key] = chain(self.respond[:-1], repeat(self.respond[-1]))
         return self._turns[key]
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, kept alive; httptools calls back the ``on_`` methods as it parses."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpRequestParser(self)
-        self._begin()
-
-    def _begin(self) -> None:
-        self._path = ""
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
-        self._length = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have the methods of asyncio.Transport without being one.
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        assert self._transport is not None
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._transport.write(_answer(400, keep_alive=False))
-            self._transport.close()
-
-    def on_message_begin(self) -> None:
-        self._begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._path += url.decode("latin-1")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        lowered = name.lower()
-        if lowered.startswith(b"webhook-"):
-            self._headers[lowered.decode("latin-1")] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        self._length += len(body)
-        if self._length <= BODY_BYTES_MAX:
-            self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        keep_alive = self._parser.should_keep_alive()
-        if self._length > BODY_BYTES_MAX:
-            self._write(_answer(413, keep_alive=False), close=True)
-            return
-        receiver = self._receiver
-        callback = receiver.take(self._path, self._headers, b"".join(self._body))
-        if receiver.delay_seconds:
-            loop = asyncio.get_running_loop()
-            loop.call_later(
-                receiver.delay_seconds, partial(self._finish, callback, keep_alive=keep_alive)
-            )
-        else:
-            self._finish(callback, keep_alive=keep_alive)
-
-    def _finish(self, callback: Callback, *, keep_alive: bool) -> None:
-        self._receiver.on_callback(callback)
-        self._write(_answer(callback.status, keep_alive=keep_alive), close=not keep_alive)
-
-    def _write(self, answer: bytes, *, close: bool) -> None:
-        # The sender may have given up while the answer was held back.
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(answer)
-        if close:
-            self._transport.close()
+def _signed_headers(headers: Sequence[Header]) -> dict[str, str]:
+    """Return the headers of the signature, by name in lower case."""
+    return {
+        name.lower().decode("latin-1"): value.decode("latin-1")
+        for name, value in headers
+        if name[:8].lower() == b"webhook-"
+    }
 
 
 def _event_name(body: bytes) -> str:
@@ -210,16 +184,6 @@ def _event_name(body: bytes) -> str:
     except orjson.JSONDecodeError:
         return ""
     return str(document.get("event", "")) if isinstance(document, dict) else ""
-
-
-@cache
-def _answer(status: int, *, keep_alive: bool) -> bytes:
-    connection = "" if keep_alive else "connection: close\r\n"
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Unnamed"
-    return f"HTTP/1.1 {status} {phrase}\r\n{connection}content-length: 0\r\n\r\n".encode()
 
 
 def log_line(callback: Callback) -> bytes:
@@ -257,6 +221,7 @@ def run_until_signal(receiver: Receiver, port: int, ready: Callable[[int], None]
         ready(server.sockets[0].getsockname()[1])
         await stop.wait()
         server.close()
+        await receiver.close()
 
     try:
         import uvloop  # noqa: PLC0415 - absent on some platforms

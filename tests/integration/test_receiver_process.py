@@ -13,7 +13,8 @@ import pytest
 from dispatcher.signing import new_secret
 from tests.processes import free_port, running, until
 from tests.unit.worker.test_receiver import BODY, signed
-from worker.receiver import BODY_BYTES_MAX, Callback, Receiver, Secrets
+from worker.receiver import Callback, Receiver, Secrets
+from worker.receiver_connection import BODY_BYTES_MAX
 
 Exchange = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

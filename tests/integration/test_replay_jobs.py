@@ -9,12 +9,16 @@ from sqlalchemy import select, update
 
 from config.clock import FixedClock
 from dispatcher import replay_jobs, replay_steps
+from dispatcher.hints import NoHints
 from dispatcher.replay_selection import Selection
+from dispatcher.sweep import Sweep
 from dispatcher.tables import deliveries, mailboxes, replays
-from engine.database import Database
+from engine.database import Database, DatabaseClock
 from engine.errors import InvalidStatus
 from engine.tables import events
 from engine.unit_of_work import UnitsOfWork
+from reconciler.schedule import Schedule
+from tests.processes import until
 from tests.replaying import Failures, armed, failures_of, look, start
 
 SECOND = timedelta(seconds=1)
@@ -158,3 +162,24 @@ def test_what_retention_has_emptied_is_left_alone(
         assert 1 == replay_steps.run_once(units, clock.now())
         row = look(units.database, replay_id)
         assert ("completed", 1, 1) == (row["state"], row["armed"], row["skipped"])
+
+
+def test_the_schedule_carries_replays_out_at_their_pace(
+    database: Database, failures: Failures
+) -> None:
+    """Whoever leads steps a replay each second; it goes neither faster nor much slower."""
+    failures.add(25)
+    units = UnitsOfWork(database)
+    replay_id = start(units, rate_per_second=10)
+    began = database.now()
+    sweep = Sweep(database, DatabaseClock(database), NoHints())
+    schedule = Schedule(database, units, sweep, hints=NoHints(), sweep_seconds=1)
+    schedule.start()
+    try:
+        until(lambda: look(database, replay_id)["state"] == "completed")
+    finally:
+        schedule.stop()
+    times = armed(database)
+    assert 25 == len(times)
+    assert all(10 >= len([each for each in times if at <= each < at + SECOND]) for at in times)
+    assert timedelta(seconds=2) <= database.now() - began < timedelta(seconds=15)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -14,10 +15,26 @@ from rich.text import Text
 from engine.errors import InvalidInput
 from worker.cli.options import Json
 from worker.cli.output import console
+from worker.forwarding import Forwarder
 from worker.receiver import Callback, Receiver, Secrets, run_until_signal, statuses
+from worker.receiver_connection import Forwarded
 
 #: Ids remembered for telling duplicates; more would only cost memory.
 REMEMBERED = 100_000
+
+
+Forward = Annotated[
+    str | None,
+    typer.Option(
+        help="Hand each on to this local URL, and answer what it answers.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
+ForwardAllow = Annotated[
+    list[str] | None,
+    typer.Option(help="Let --forward reach this network too; may be repeated.", metavar="CIDR"),
+]
 
 
 def _statuses(text: str) -> list[int]:
@@ -42,23 +59,33 @@ def listen(
     delay: Annotated[
         float, typer.Option(help="Seconds before each answer.", metavar="SECONDS", min=0)
     ] = 0.0,
+    forward: Forward = None,
+    forward_allow: ForwardAllow = None,
     body: Annotated[bool, typer.Option("--body", help="Print the bodies too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Receive callbacks, verify each with the public Standard Webhooks library, and print it.
 
-    With --json, one JSON object a line. Ctrl-C ends it.
+    With --forward it is a tunnel to an application of this machine. With --json, one JSON object a
+    line. Ctrl-C ends it.
     """
+    if forward is not None and (respond != "200" or delay):
+        raise typer.BadParameter("with --forward the application answers: no --respond, no --delay")
     try:
         secrets = Secrets(secret or ())
     except ValueError:
         raise InvalidInput("the secret is not whsec_ and base64", field="secret") from None
     printer = Printer(with_body=body, as_json=as_json)
     receiver = Receiver(
-        printer.take, secrets=secrets, respond=_statuses(respond), delay_seconds=delay
+        printer.take,
+        secrets=secrets,
+        respond=_statuses(respond),
+        delay_seconds=delay,
+        tunnel=None if forward is None else Forwarder(forward, forward_allow or ()),
     )
+    ready = partial(_announce, verifying=bool(secret), forward=forward)
     try:
-        run_until_signal(receiver, port, lambda bound: _announce(bound, verifying=bool(secret)))
+        run_until_signal(receiver, port, ready)
     except OSError as error:
         raise InvalidInput(
             f"port {port} of 127.0.0.1 cannot be listened on: {error.strerror}", field="port"
@@ -106,6 +133,7 @@ class Printer:
             "duplicate": duplicate,
             "path": callback.path,
             "body": callback.body.decode("utf-8", "replace"),
+            **_forwarded_document(callback),
         }
 
     def _line(self, callback: Callback, *, duplicate: bool) -> Text:
@@ -123,6 +151,18 @@ class Printer:
             line.append(f"  attempt {self.seen[callback.id]}", "dim")
         if self.with_body:
             line.append(f"\n{callback.body.decode('utf-8', 'replace')}")
+        if callback.forwarded is not None:
+            line.append_text(self._forwarded_line(callback.forwarded))
+        return line
+
+    def _forwarded_line(self, forwarded: Forwarded) -> Text:
+        """Return what the application answered, under the callback it answered."""
+        took = f" in {forwarded.duration_ms} ms"
+        if forwarded.error is not None:
+            return Text.assemble("\n  → ", (f"no answer{took} ({forwarded.error})", "red"))
+        line = Text.assemble("\n  → ", f"{forwarded.reply.status}{took}")
+        if self.with_body and forwarded.reply.body:
+            line.append(f"\n  {forwarded.reply.body.decode('utf-8', 'replace')}")
         return line
 
 
@@ -132,9 +172,24 @@ def _mark(verified: bool | None) -> tuple[str, str]:
     return ("✓", "green") if verified else ("✗", "bold red")
 
 
-def _announce(port: int, *, verifying: bool) -> None:
+def _forwarded_document(callback: Callback) -> dict[str, object]:
+    """Return the tunnel's part of a callback's JSON; nothing where there is no tunnel."""
+    forwarded = callback.forwarded
+    if forwarded is None:
+        return {}
+    document = {
+        "status": None if forwarded.error is not None else forwarded.reply.status,
+        "error": forwarded.error,
+        "duration_ms": forwarded.duration_ms,
+        "body": forwarded.reply.body.decode("utf-8", "replace"),
+    }
+    return {"forwarded": document}
+
+
+def _announce(port: int, *, verifying: bool, forward: str | None) -> None:
     how = "each is verified" if verifying else "give --secret to verify them"
+    onward = "" if forward is None else f", handing them on to {forward}"
     console(error=True).print(
-        f"Listening on http://127.0.0.1:{port}/ for callbacks ({how}); Ctrl-C ends it.",
+        f"Listening on http://127.0.0.1:{port}/ for callbacks ({how}){onward}; Ctrl-C ends it.",
         soft_wrap=True,
     )
