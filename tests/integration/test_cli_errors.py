@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
@@ -115,6 +116,18 @@ def test_a_process_does_not_start_without_its_broker(
     assert 1 == answer.code
     assert answer.err.splitlines()[-1].endswith("[BROKER_UNAVAILABLE]")
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("verb", ["api", "serve"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1"])
+def test_a_process_does_not_start_where_it_cannot_listen(
+    bare_cli: CommandLine, silent_port: int, tmp_path: Path, verb: str, host: str
+) -> None:
+    """A port in use or another machine's address is one line, and nothing is made."""
+    answer = bare_cli(verb, "--host", host, "--port", str(silent_port))
+    assert 1 == answer.code
+    assert one_line(answer.err).endswith("[ADDRESS_UNUSABLE]")
+    assert not (tmp_path / "var").exists()
 
 
 def test_an_event_is_published_though_the_broker_is_away(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from config.errors import TillbellError
 from config.log import configure_logging
 from config.settings import Settings, load_settings
 from worker.bootstrap import Application, build
@@ -23,12 +25,19 @@ Port = Annotated[
 ]
 
 
+class AddressUnusable(TillbellError):
+    """HTTP cannot be served where the settings say."""
+
+    code = "ADDRESS_UNUSABLE"
+
+
 def serve(*, host: Host = None, port: Port = None) -> None:
     """Run API, console, worker and scheduler in one process, until Ctrl-C or SIGTERM.
 
     On the embedded database it initialises itself.
     """
     settings = _settings(host, port)
+    require_address(settings.api_host, settings.api_port)
     if settings.database.startswith("sqlite"):
         initialise(settings)
     address = f"http://{settings.api_host}:{settings.api_port}"
@@ -48,7 +57,25 @@ def scheduler() -> None:
 
 def api(*, host: Host = None, port: Port = None) -> None:
     """Serve HTTP until Ctrl-C or SIGTERM."""
-    _run(_settings(host, port), run_api)
+    settings = _settings(host, port)
+    require_address(settings.api_host, settings.api_port)
+    _run(settings, run_api)
+
+
+def require_address(host: str, port: int) -> None:
+    """Raise AddressUnusable unless this process may listen there, before anything is started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise AddressUnusable(
+            f"HTTP cannot be served on {host}:{port} ({error.strerror}); choose with --host and"
+            " --port, or TILLBELL_API_HOST and TILLBELL_API_PORT"
+        ) from None
 
 
 def _settings(host: str | None = None, port: int | None = None) -> Settings:
