@@ -22,6 +22,7 @@ PLANTED = {
     "Only the worker knows Dramatiq": ("dispatcher/hints.py", "import dramatiq"),
     "Only the command line knows typer": ("api/app.py", "import typer"),
     "Only the API knows FastAPI": ("reconciler/runs.py", "import fastapi"),
+    "Only the tracer knows OpenTelemetry": ("worker/telemetry.py", "import opentelemetry"),
 }
 
 

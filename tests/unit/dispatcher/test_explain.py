@@ -71,6 +71,7 @@ BY_HAND = delivery(event="webhook.test", trigger="manual")
             "alone, as a test",
         ),
         (life(event=TEST_EVENT, delivery=BY_HAND, replays=[REPLAY]), "pattern", "hears it"),
+        (life(event=event(raised_by="replay e-1")), "copy", "A replay sent event e-1 again"),
     ],
 )
 def test_the_match_says_why_this_endpoint(found: Life, code: str, words: str) -> None:
