@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import and_, func, literal, select, tuple_
+from sqlalchemy import func, literal, select, tuple_
 
 from config.clock import Clock
-from config.log import get_logger
 from dispatcher import endpoint_secrets
+from dispatcher.body_hashes import body_hashes
 from dispatcher.endpoint_secrets import Kind
 from dispatcher.manifest_proof import (
     FIRST_DIGEST,
@@ -24,25 +24,24 @@ from dispatcher.manifest_proof import (
     message_id,
     render_body,
 )
-from dispatcher.profiles import render
 from dispatcher.secrets import KeyRing
 from dispatcher.signing import signature_header
-from dispatcher.tables import deliveries, endpoints, manifests, rendered_bodies
+from dispatcher.tables import deliveries, endpoints, manifests
 from engine.database import Database
 from engine.errors import InvalidInput
 from engine.ids import is_id
-from engine.tables import events
 from engine.types import Id
 from engine.upserts import insert_missing
 
-log = get_logger("manifests")
+_NOTHING = body_digest(b"")
 
 #: How long after midnight a day is closed: no transaction that began in it is open any more.
 SETTLING = timedelta(hours=1)
 ONE_DAY = timedelta(days=1)
 ENDPOINTS_PER_STEP = 200
-#: Events a transaction reads at most: an old snapshot would slow the dispatcher.
-EVENTS_PER_READ = 5000
+#: What a transaction reads at most: an old snapshot would slow the dispatcher. Each page of keys
+#: costs a scan of the day.
+KEYS_PER_READ = 50_000
 
 
 @dataclass(slots=True)
@@ -120,35 +119,32 @@ def entries(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield endpoint id, event id and body's SHA-256 of a day's deliveries, sorted by both ids.
 
-    Read in short transactions; bodies are hashed as each endpoint's profile sends them.
+    Read in short transactions; bodies are hashed as each endpoint's profile sends them, one that
+    was removed before as nothing.
     """
     begin = datetime.combine(day, time(), UTC)
     key = (deliveries.c.endpoint_id, deliveries.c.event_id)
-    same_profile = and_(
-        rendered_bodies.c.event_id == events.c.id, rendered_bodies.c.profile == endpoints.c.profile
-    )
     query = (
-        select(*key, endpoints.c.profile, events.c.body, rendered_bodies.c.body.label("rendered"))
-        .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .join(events, events.c.id == deliveries.c.event_id)
-        .outerjoin(rendered_bodies, same_profile)
+        select(*key)
         .where(deliveries.c.endpoint_id.in_(endpoint_ids))
         .where(deliveries.c.created_at >= begin, deliveries.c.created_at < begin + ONE_DAY)
         .order_by(*key)
-        .limit(EVENTS_PER_READ)
+        .limit(KEYS_PER_READ)
     )
+    with database.read() as connection:
+        chosen = select(endpoints.c.id, endpoints.c.profile).where(endpoints.c.id.in_(endpoint_ids))
+        profile_of = {row.id: row.profile for row in connection.execute(chosen)}
     page = query
     while True:
         with database.read() as connection:
             rows = connection.execute(page).all()
-        for row in rows:
-            # A body that was removed before its day was closed counts as nothing.
-            sent = row.rendered or (render(row.profile, row.body) if row.body else b"")
-            yield row.endpoint_id, row.event_id, body_digest(sent)
-        if len(rows) < EVENTS_PER_READ:
+        wanted = [(row.event_id, profile_of[row.endpoint_id]) for row in rows]
+        hashes = body_hashes(database, wanted)
+        for row, event in zip(rows, wanted, strict=True):
+            yield row.endpoint_id, row.event_id, hashes.get(event, _NOTHING)
+        if len(rows) < KEYS_PER_READ:
             return
-        last = rows[-1]
-        page = query.where(tuple_(*key) > tuple_(*(literal(value, Id) for value in last[:2])))
+        page = query.where(tuple_(*key) > tuple_(*(literal(value, Id) for value in rows[-1])))
 
 
 def _unfinished(database: Database, until: date, endpoint_id: str | None) -> Iterator[list[_Chain]]:

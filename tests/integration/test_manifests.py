@@ -15,6 +15,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from config.clock import FixedClock
+from dispatcher import body_hashes as body_hashes_of_days
 from dispatcher import endpoint_secrets, endpoints, manifest_views, manifests
 from dispatcher.hints import NoHints
 from dispatcher.manifest_proof import FIRST_DIGEST, Manifest, check_manifests
@@ -190,9 +191,10 @@ def test_the_scheduler_that_leads_closes_days(
 def test_many_endpoints_and_events_are_read_in_steps(
     dispatch: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Steps of two endpoints and three events give what one reading would."""
+    """Steps of two endpoints and a few events give what one reading would."""
     monkeypatch.setattr(manifests, "ENDPOINTS_PER_STEP", 2)
-    monkeypatch.setattr(manifests, "EVENTS_PER_READ", 3)
+    monkeypatch.setattr(manifests, "KEYS_PER_READ", 4)
+    monkeypatch.setattr(body_hashes_of_days, "EVENTS_PER_READ", 3)
     tenant_id = dispatch.tenant()
     made = [dispatch.endpoint(tenant_id, URL)["id"] for _ in range(5)]
     ids = due(dispatch, tenant_id, 7)
