@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from dispatcher.states import OPEN_STATES
 from dispatcher.tables import attempts, deliveries, rendered_bodies
 from engine.database import Database
 from engine.ids import first_id
@@ -159,8 +160,9 @@ def body_kept() -> ColumnElement[bool]:
 
 def _bodies(cutoff: datetime) -> ColumnElement[bool]:
     """Choose events whose every delivery is settled."""
+    # By state, or a stale plan would go through all that is open for each event.
     waiting = exists().where(
-        deliveries.c.event_id == events.c.id, deliveries.c.next_attempt_at.is_not(None)
+        deliveries.c.event_id == events.c.id, deliveries.c.state.in_(OPEN_STATES)
     )
     return and_(body_kept(), events.c.created_at < cutoff, ~waiting, ~_unrelayed())
 
