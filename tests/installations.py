@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from config.settings import Settings
 from dispatcher import deliveries, endpoints
@@ -15,7 +16,7 @@ from worker.bootstrap import Application, build
 
 
 @contextmanager
-def installed(database: Database, broker_url: str) -> Iterator[Application]:
+def installed(database: Database, broker_url: str, **settings: Any) -> Iterator[Application]:
     """Put an installation together that may call loopback."""
     application = build(
         Settings(
@@ -24,6 +25,7 @@ def installed(database: Database, broker_url: str) -> Iterator[Application]:
             secret_keys=[KEY],
             egress_allow=["127.0.0.0/8"],
             allow_http=True,
+            **settings,
         )
     )
     try:
