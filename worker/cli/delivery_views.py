@@ -79,7 +79,7 @@ def _answers(delivery: Row) -> Text | None:
     """Return the last answer and, from the second on, which try brought it."""
     if not delivery["attempts"]:
         return None
-    count = f" try {delivery['attempts']}" if delivery["attempts"] > 1 else ""
+    count = f" ({delivery['attempts']})" if delivery["attempts"] > 1 else ""
     return Text(f"{_answer(delivery) or ''}{count}")
 
 

@@ -35,12 +35,12 @@ def moment(at: datetime, now: datetime) -> Text:
 
 
 def brief(at: datetime | None) -> Text | None:
-    """Return an instant for a narrow column: ``09:30:00Z (5m)``, or ``2026-03-02 (in 3d)``."""
+    """Return an instant for a narrow column: ``09:30Z (5m)``, or ``2026-03-02 (in 3d)``."""
     if at is None:
         return None
     now = datetime.now(UTC)
     day_away = abs(now - at) >= timedelta(days=1)
-    written = Text(at.astimezone(UTC).strftime("%Y-%m-%d" if day_away else "%H:%M:%SZ"))
+    written = Text(at.astimezone(UTC).strftime("%Y-%m-%d" if day_away else "%H:%MZ"))
     return written.append(f" ({relative(at, now).removesuffix(' ago')})", style="dim")
 
 
