@@ -22,7 +22,7 @@ from engine.unit_of_work import UnitsOfWork
 from tests.feeds import everything_readable
 
 TYPE = "webhook.test"
-WRITERS, TRANSACTIONS = 8, 60
+WRITERS, TRANSACTIONS = 8, 40
 
 
 @pytest.fixture
