@@ -97,6 +97,8 @@ class Gauges:
         for check in CHECKS:
             last = select(runs.c.started_at).where(runs.c.check == check)
             well = last.where(runs.c.problem.is_(None), runs.c.dry_run.is_(False))
+            # A run about the future would be the newest until then.
+            well = well.where(runs.c.as_of <= runs.c.started_at)
             finished = connection.execute(well.order_by(runs.c.as_of.desc()).limit(1)).scalar()
             if finished is not None:
                 self._checks.labels(check).set(max(0.0, (now - finished).total_seconds()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,7 @@ from config.clock import FixedClock
 from dispatcher import endpoint_state
 from engine.database import Database
 from engine.errors import DatabaseUnavailable
+from reconciler.runner import Runner
 from tests.dispatching import Dispatching, dispatching
 from tests.installations import installed
 from tests.receivers import Receiver, receiving
@@ -178,3 +179,17 @@ def test_the_figures_tell_what_waits_and_what_failed(dispatch: Dispatching) -> N
             dispatch.run_once()
             dispatch.clock.advance(timedelta(seconds=90))
         assert 2 == figures(dispatch)['tillbell_deliveries{state="failed"}']
+
+
+def test_a_run_about_the_future_makes_no_check_look_old(dispatch: Dispatching) -> None:
+    """How long ago a check ran is counted from its last look at the present."""
+    runner = Runner(dispatch.units)
+
+    def run(as_of: datetime | None = None) -> None:
+        assert 1 == len(list(runner.run(["K10"], actor="test", as_of=as_of)))
+
+    run(dispatch.clock.now() + timedelta(days=365))
+    dispatch.clock.advance(timedelta(hours=1))
+    run()
+    dispatch.clock.advance(timedelta(seconds=30))
+    assert 30 == figures(dispatch)['tillbell_check_age_seconds{check="K10"}']
