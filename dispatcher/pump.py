@@ -21,7 +21,7 @@ from dispatcher.order import BEHIND, Ordering
 from dispatcher.outcome import Outcome, Verdict
 from dispatcher.settle_writer import Parting, SettleWriter
 from dispatcher.settlement import Deferral, Settlement, decide, skip_the_line
-from dispatcher.states import DeliveryState
+from dispatcher.states import DeliveryState, Trigger
 from dispatcher.transport import CallbackTransport
 from engine.database import Database
 
@@ -140,7 +140,7 @@ class Pump:
     async def _turn(self, due: Due) -> bool:
         """Tell whether a delivery may go now: in its order, at its pace, and while it is wanted."""
         now = self._now()
-        give_up_at = self._mailbox.worth_of(due.event).give_up_at(due.created_at)
+        give_up_at = self._give_up_at(due)
         if give_up_at is not None and now > give_up_at:
             await self._defer(due, None, "expired")
             return False
@@ -157,6 +157,12 @@ class Pump:
         if wait_seconds > 0:
             await asyncio.sleep(wait_seconds)
         return True
+
+    def _give_up_at(self, due: Due) -> datetime | None:
+        """Return until when a delivery is wanted; whoever asks for a replay wants it still."""
+        if due.trigger == Trigger.MANUAL:
+            return None
+        return self._mailbox.worth_of(due.event).give_up_at(due.created_at)
 
     async def _refill(self) -> None:
         assert self._last is not None  # a slice that was full had a last row
@@ -213,7 +219,7 @@ class Pump:
             policy=worth.policy,
             now=now,
             spread=random.random(),  # noqa: S311 - spreads retries, guards nothing
-            give_up_at=worth.give_up_at(due.created_at),
+            give_up_at=self._give_up_at(due),
         )
         if mailbox.ordering != Ordering.NONE:
             outcome, state = skip_the_line(

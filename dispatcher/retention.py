@@ -160,16 +160,20 @@ def body_kept() -> ColumnElement[bool]:
 
 def _bodies(cutoff: datetime) -> ColumnElement[bool]:
     """Choose events whose every delivery is settled."""
+    return and_(body_kept(), events.c.created_at < cutoff, ~_waiting(), ~_unrelayed())
+
+
+def _waiting() -> ColumnElement[bool]:
+    """Tell which events have an open delivery."""
     # By state, or a stale plan would go through all that is open for each event.
-    waiting = exists().where(
-        deliveries.c.event_id == events.c.id, deliveries.c.state.in_(OPEN_STATES)
-    )
-    return and_(body_kept(), events.c.created_at < cutoff, ~waiting, ~_unrelayed())
+    return exists().where(deliveries.c.event_id == events.c.id, deliveries.c.state.in_(OPEN_STATES))
 
 
 def _remove_bodies(connection: Connection, keys: Sequence[Key]) -> Mapping[str, int]:
     ids = [event_id for _, event_id in keys]
-    connection.execute(update(events).where(events.c.id.in_(ids)).values(body=NO_BODY))
+    # Asked again behind the lock: a replay may have armed a delivery since the choice was made.
+    settled = events.c.id.in_(ids) & ~_waiting()
+    connection.execute(update(events).where(settled).values(body=NO_BODY))
     connection.execute(delete(rendered_bodies).where(rendered_bodies.c.event_id.in_(ids)))
     return {}
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, true
 
 from config.clock import FixedClock
 from dispatcher import endpoints
+from dispatcher.mailboxes import feed
 from dispatcher.policies import set_event_policy
+from dispatcher.replay import arm
 from dispatcher.tables import endpoints as endpoint_table
 from dispatcher.tables import mailboxes
 from engine.database import Database
@@ -138,6 +140,25 @@ def test_a_type_may_be_worth_half_an_hour_only(dispatch: Dispatching) -> None:
         0,
         "expired",
     )
+
+
+def test_a_replay_of_what_expired_is_sent(dispatch: Dispatching) -> None:
+    """Whoever asks for it again wants it, however old it is."""
+    with receiving() as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, deliver_within_seconds=60)
+        dispatch.publish(tenant_id)
+        dispatch.relay.run_until_empty()
+        dispatch.clock.advance(timedelta(seconds=61))
+        dispatch.run_once()
+        [row] = dispatch.rows()
+        assert (row.state, row.last_error) == ("failed", "expired")
+        with dispatch.units.begin(actor="test") as work:
+            arm(work.connection, [row.id], work.now, wanted=true())
+            feed(work.connection, [row.endpoint_id], work.now)
+        dispatch.run_once()
+
+    assert [each.state for each in dispatch.rows()] == ["succeeded"]
 
 
 def test_an_endpoint_may_have_a_schedule_of_its_own(dispatch: Dispatching) -> None:
