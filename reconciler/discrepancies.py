@@ -30,6 +30,8 @@ def record(
             _change(work, standing[subject], status, check)
         else:
             _add(work, _row(work, check, finding, status))
+    if len(findings) >= ROWS_PER_RUN:
+        return  # there may be more: what is not among these need not be gone
     for subject, row_id in standing.items():
         if subject not in seen:
             _change(work, row_id, "closed", check)
