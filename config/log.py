@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 import structlog
@@ -23,6 +25,28 @@ FIELDS = frozenset(
     """.split()  # noqa: SIM905  # fifty names in fifty lines would be read by nobody
 )
 WITHHELD = "[withheld]"
+
+
+class Surviving(io.TextIOBase):
+    """A stream whose reader may go away: what it does not take is lost, and nobody fails for it.
+
+    A thread that settles deliveries must not die of a line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to ``stream`` as long as that can be done."""
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what can be handed on."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure_logging(*, log_format: str, level: str) -> None:
@@ -44,7 +68,7 @@ def configure_logging(*, log_format: str, level: str) -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=Surviving(sys.stderr)),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), force=True)

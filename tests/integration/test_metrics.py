@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert, update
 
@@ -31,6 +33,14 @@ from worker.telemetry import Telemetry
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
 Samples = dict[tuple[str, str], float]
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Put logging back: its lines would go where this test captured them."""
+    yield
+    structlog.reset_defaults()
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
 
 
 def samples(text: str) -> Samples:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from config.log import FIELDS, WITHHELD, configure_logging, get_logger, withhold
+from config.log import FIELDS, WITHHELD, Surviving, configure_logging, get_logger, withhold
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,6 +72,16 @@ def test_listed_values_are_left_alone() -> None:
     """Only what is not listed changes; a URL that is no text passes as it is."""
     fields = {"url": None, "endpoint_id": "e", "reason": "a?b"}
     assert fields == withhold(None, "info", dict(fields))
+
+
+def test_a_line_that_nobody_takes_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed standard error costs the line, never the thread that wrote it."""
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    configure_logging(log_format="json", level="info")
+    get_logger("test").warning("unheard")
+    assert 7 == Surviving(closed).write("unheard")
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
