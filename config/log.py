@@ -7,7 +7,7 @@ import io
 import logging
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -68,7 +68,7 @@ def configure_logging(*, log_format: str, level: str) -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=Surviving(sys.stderr)),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", Surviving(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), force=True)
