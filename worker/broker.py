@@ -160,6 +160,7 @@ class BrokerHints:
             self._wake.clear()
             self._send_all()
             if self._closing:
+                self._send_all()  # what came while the first were being sent
                 return
             time.sleep(COALESCE_SECONDS)
 
