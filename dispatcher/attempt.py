@@ -29,6 +29,8 @@ async def attempt(
 
     A row that cannot be processed is parked with its reason and stops nobody.
     """
+    if not due.body:
+        return unprocessable("body_pruned")
     try:
         body = await _body(due, mailbox.profile, writer)
         return await _send(due, body, mailbox, transport, now)

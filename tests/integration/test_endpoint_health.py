@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select, true
+from sqlalchemy import select, true, update
 
 from config.clock import FixedClock
 from dispatcher import endpoints
@@ -19,6 +19,7 @@ from dispatcher.tables import endpoints as endpoint_table
 from dispatcher.tables import mailboxes
 from engine.database import Database
 from engine.errors import InvalidInput, UnknownEventType
+from engine.tables import events
 from tests.dispatching import Dispatching, dispatching
 from tests.receivers import Receiver, receiving
 
@@ -204,3 +205,20 @@ def test_a_policy_for_an_unknown_type_is_refused(dispatch: Dispatching) -> None:
     """Only what can be published can have a policy."""
     with pytest.raises(UnknownEventType), dispatch.units.begin(actor="test") as work:
         set_event_policy(work, "no.such", deliver_within_seconds=60)
+
+
+def test_a_delivery_whose_body_is_gone_is_parked_not_sent_empty(dispatch: Dispatching) -> None:
+    """Nothing without its bytes leaves the house; the delivery says why, and others go on."""
+    with receiving() as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url)
+        [gone, kept] = dispatch.publish(tenant_id, 2)
+        with dispatch.database.write() as connection:
+            connection.execute(update(events).where(events.c.id == gone).values(body=b""))
+        dispatch.run_once()
+
+    assert [each.headers["webhook-id"] for each in receiver.callbacks] == [kept]
+    assert {row.event_id: row.last_error for row in dispatch.rows()} == {
+        gone: "body_pruned",
+        kept: None,
+    }
