@@ -6,13 +6,13 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from config.clock import Clock
 from config.log import get_logger
@@ -32,6 +32,8 @@ BACKLOG_MAX = 8000
 #: Commits are at least this far apart, so that rows gather into batches.
 COMMIT_INTERVAL_SECONDS = 0.025
 RETRY_SECONDS = 0.5
+#: Why a delivery was given up whose attempt could not be written down.
+REFUSED = "settle_refused"
 
 
 class Parting(NamedTuple):
@@ -75,6 +77,21 @@ class _Batch:
     releases: list[Release] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     deferrals: list[Deferral] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many items it holds."""
+        items = (self.bodies, self.settlements, self.deferrals, self.releases)
+        return sum(len(each) for each in items)
+
+    def split(self) -> list[_Batch]:
+        """Return one batch for each item, in the order in which a batch is written."""
+        return [
+            *(_Batch(bodies=[each]) for each in self.bodies),
+            *(_Batch(settlements=[each]) for each in self.settlements),
+            *(_Batch(deferrals=[each]) for each in self.deferrals),
+            *(_Batch(releases=[each]) for each in self.releases),
+        ]
 
 
 class SettleWriter:
@@ -160,7 +177,11 @@ class SettleWriter:
         return batch
 
     def _commit(self, batch: _Batch) -> None:
-        """Write one group, again while the database is away: what happened must be kept."""
+        """Write one group, again while the database is away: what happened must be kept.
+
+        A group that the database refuses is written item by item: one bad row stops nobody.
+        """
+        due_at: dict[str, datetime | None] = {}
         while True:
             try:
                 due_at = self._write(batch)
@@ -168,12 +189,30 @@ class SettleWriter:
             except (OperationalError, DatabaseUnavailable) as error:
                 log.warning("settle.retried", rows=len(batch.settlements), reason=str(error)[:200])
                 time.sleep(RETRY_SECONDS)
+            except DBAPIError as error:
+                if batch.size > 1:
+                    for part in batch.split():
+                        self._commit(part)
+                    return
+                log.warning("settle.refused", rows=1, reason=str(error.orig)[:200])
+                self._park(batch.settlements)
+                break
         self.settled += len(batch.settlements)
         if self._observe is not None:
             for settlement in batch.settlements:
                 self._observe(settlement)
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._written, batch.releases, due_at)
+
+    def _park(self, refused: Sequence[Settlement]) -> None:
+        """Give up deliveries whose attempt the database will not take, or they go out for ever."""
+        now = self._clock.now()
+        parked = [
+            Deferral(s.delivery_id, s.endpoint_id, s.lease_token, s.number - 1, None, REFUSED, now)
+            for s in refused
+        ]
+        if parked:
+            self._commit(_Batch(deferrals=parked))
 
     def _write(self, batch: _Batch) -> dict[str, datetime | None]:
         """Write one group in one transaction; return when each mailbox given back is due."""

@@ -15,8 +15,8 @@ from dispatcher import endpoints
 from dispatcher.mailboxes import feed
 from dispatcher.policies import set_event_policy
 from dispatcher.replay import arm
+from dispatcher.tables import deliveries, mailboxes
 from dispatcher.tables import endpoints as endpoint_table
-from dispatcher.tables import mailboxes
 from engine.database import Database
 from engine.errors import InvalidInput, UnknownEventType
 from engine.tables import events
@@ -222,3 +222,26 @@ def test_a_delivery_whose_body_is_gone_is_parked_not_sent_empty(dispatch: Dispat
         gone: "body_pruned",
         kept: None,
     }
+
+
+def test_a_row_the_database_refuses_stops_nobody(dispatch: Dispatching) -> None:
+    """A group with one impossible row is written item by item, and that row is parked."""
+    with receiving() as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url)
+        dispatch.publish(tenant_id, 5)
+        dispatch.relay.run_until_empty()
+        bad = dispatch.rows()[2].id
+        with dispatch.database.write() as connection:
+            # PostgreSQL cannot count beyond this, so its settlement is refused; SQLite can.
+            connection.execute(
+                update(deliveries).where(deliveries.c.id == bad).values(attempts=2**31 - 1)
+            )
+        dispatch.drainer.run_once()
+
+    states = {row.id: row.state for row in dispatch.rows()}
+    del states[bad]
+    assert list(states.values()) == ["succeeded"] * 4
+    with dispatch.database.read() as connection:
+        assert connection.execute(select(mailboxes.c.lease_until)).scalar_one() is None
+    assert len(receiver.callbacks) == 5
