@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,11 @@ assert engine.schema
 assert reconciler.tables
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+def pytest_configure() -> None:
+    """End in order on SIGTERM as on Ctrl-C: databases are dropped, started servers stop."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
