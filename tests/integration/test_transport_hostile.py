@@ -279,7 +279,7 @@ async def test_failed_calls_leave_no_socket_open() -> None:
         receiving_raw(silent) as hanging,
         receiving_raw(saying(b"garbage")) as lying,
         receiving_raw(saying()) as closing,
-        transport_to(deadline_seconds=0.5) as transport,
+        transport_to(deadline_seconds=3.0) as transport,
     ):
         urls = [hanging.url, lying.url, closing.url, "http://127.0.0.1:1/"] * 25
         kinds = await asyncio.gather(*[failure_of(transport, url) for url in urls])
