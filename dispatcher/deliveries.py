@@ -145,12 +145,6 @@ def event_show(connection: Connection, event_id: str) -> dict[str, Any]:
     return {**row, "body": body, "deliveries": listed}
 
 
-def events_by_type(connection: Connection) -> dict[str, int]:
-    """Return how many events of each type were raised."""
-    query = select(events.c.type, func.count()).group_by(events.c.type).order_by(events.c.type)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def _page(
     connection: Connection, query: Select[Any], table: Table, limit: int, after: str | None
 ) -> dict[str, Any]:

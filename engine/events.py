@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import orjson
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from engine.catalogue import check_data, require_types
@@ -18,7 +17,7 @@ from engine.database import database_now
 from engine.errors import EventTooLarge, InvalidInput, NotFound
 from engine.ids import is_id, new_id
 from engine.tables import events, outbox, tenants
-from engine.upserts import bulk_insert
+from engine.upserts import bulk_insert, insert_missing
 
 #: Version of the envelope (design §3).
 ENVELOPE_VERSION = "1"
@@ -154,11 +153,7 @@ def _insert_new_only(
     connection: Connection, rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Insert what is new; return the new rows, and for every row the id that stands."""
-    dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = dialect_insert(events).on_conflict_do_nothing(
-        index_elements=["tenant_id", "dedupe_key"]
-    )
-    new_ids = set(connection.execute(statement.returning(events.c.id), rows).scalars())
+    new_ids = insert_missing(connection, events, rows, ["tenant_id", "dedupe_key"])
     ids = [row["id"] if row["id"] in new_ids else _standing_id(connection, row) for row in rows]
     return [row for row in rows if row["id"] in new_ids], ids
 

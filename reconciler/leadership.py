@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from engine.upserts import insert_missing
 from reconciler.tables import leaderships
 
 LEASE = timedelta(seconds=15)
@@ -17,10 +17,8 @@ def lead(connection: Connection, duty: str, holder: str, now: datetime) -> bool:
 
     Losing the lead in the middle of a check is harmless: every heal is guarded by its own row.
     """
-    dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     row = {"duty": duty, "holder": holder, "lease_until": now + LEASE}
-    made = connection.execute(dialect_insert(leaderships).values(row).on_conflict_do_nothing())
-    if made.rowcount == 1:
+    if insert_missing(connection, leaderships, [row], ["duty"]):
         return True
     taken = connection.execute(
         update(leaderships)
