@@ -8,7 +8,7 @@ from datetime import datetime
 from config.log import get_logger
 from dispatcher.due import Due
 from dispatcher.errors import CallbackFailed, EndpointUrlRefused
-from dispatcher.leasing import Mailbox
+from dispatcher.leased_mailbox import Mailbox
 from dispatcher.outcome import Outcome, classify_answer, classify_failure, unprocessable
 from dispatcher.profiles import render
 from dispatcher.settle_writer import Kept, SettleWriter
@@ -35,7 +35,7 @@ async def attempt(
         body = await _body(due, mailbox.profile, writer)
         return await _send(due, body, mailbox, transport, now)
     except Exception as error:  # a boundary: one bad row must not end the drain of the others
-        log.exception("delivery.parked", delivery_id=due.delivery_id)
+        log.exception("attempt.unprocessable", delivery_id=due.delivery_id)
         return unprocessable(f"unprocessable: {type(error).__name__}")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from dispatcher.secrets import KeyRing, bound_to
 from engine.errors import InvalidInput
+from engine.sealing import KeyRing, bound_to
 
 HEADERS_MAX = 10
 NAME_LENGTH_MAX = 100

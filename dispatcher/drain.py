@@ -8,16 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy.exc import DBAPIError
+
 from config.clock import Clock
 from config.log import get_logger
-from dispatcher.leasing import DrainSettings, Mailbox, take_mailboxes
-from dispatcher.limits import KeyedSlots
+from dispatcher.facts import UNWATCHED, Watch
+from dispatcher.gate import Gate
+from dispatcher.leased_mailbox import Mailbox
+from dispatcher.leasing import DrainSettings, take_mailboxes
 from dispatcher.pump import DrainTools, Pump
-from dispatcher.secrets import KeyRing
 from dispatcher.settle_writer import SettleWriter
-from dispatcher.settlement import Settlement
 from dispatcher.transport import CallbackTransport
 from engine.database import Database
+from engine.errors import DatabaseUnavailable
+from engine.sealing import KeyRing
 
 log = get_logger("drain")
 
@@ -45,14 +49,15 @@ class Drainer:
         transport: Callable[[], CallbackTransport],
         settings: DrainSettings,
         clock: Clock,
-        observe: Callable[[Settlement], None] | None = None,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._make_transport = transport
         self._settings = settings
         self._clock = clock
-        self._writer = SettleWriter(database, clock, observe)
+        self._watch = watch
+        self._writer = SettleWriter(database, clock, watch)
         self._executor = ThreadPoolExecutor(READERS, thread_name_prefix="drain-read")
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="drain", daemon=True)
@@ -93,6 +98,7 @@ class Drainer:
                 now=self._clock.now(),
                 limit=room,
                 endpoint_ids=endpoint_ids,
+                emit=self._watch.emit,
             )
             with self._counting:
                 self._more = self._more or leased >= room
@@ -102,6 +108,20 @@ class Drainer:
         if ready:
             self._loop.call_soon_threadsafe(self._begin, ready)
         return leased
+
+    def take_soon(self, endpoint_ids: Sequence[str]) -> bool:
+        """Lease these mailboxes on another thread; False when others had better do it."""
+        if self._stopping or self._active * 2 > self._settings.mailboxes_max:
+            return False
+        self._executor.submit(self._take_if_possible, endpoint_ids)
+        return True
+
+    def _take_if_possible(self, endpoint_ids: Sequence[str] | None = None) -> None:
+        """Take them, or leave them to the sweep while the database is away."""
+        try:
+            self.take(endpoint_ids)
+        except (DatabaseUnavailable, DBAPIError) as error:
+            log.warning("drain.not_taken", reason=str(error)[:200])
 
     def run_once(self) -> int:
         """Drain every mailbox that is due now and return how many attempts were settled."""
@@ -137,10 +157,13 @@ class Drainer:
             self._clock,
             self._make_transport(),
             self._writer,
+            self._watch.emit,
             self._settings,
-            asyncio.Semaphore(self._settings.in_flight_max),
-            KeyedSlots(self._settings.tenant_in_flight_max),
-            KeyedSlots(self._settings.host_in_flight_max),
+            Gate(
+                in_flight_max=self._settings.in_flight_max,
+                tenant_max=self._settings.tenant_in_flight_max,
+                host_max=self._settings.host_in_flight_max,
+            ),
             self._executor,
             lambda: self._stopping,
         )
@@ -150,6 +173,7 @@ class Drainer:
             if task is not asyncio.current_task():
                 task.cancel()
         if self._tools is not None:
+            self._tools.gate.close()
             await self._tools.transport.aclose()
 
     def _begin(self, ready: Sequence[Mailbox]) -> None:
@@ -175,7 +199,7 @@ class Drainer:
             more = self._more and not self._stopping
             self._more = False
         if more:
-            self._executor.submit(self.take)
+            self._executor.submit(self._take_if_possible)
         if first:
             self._executor.submit(self._take_again)
 
@@ -183,4 +207,4 @@ class Drainer:
         """Take the mailboxes that were due when they were given back."""
         with self._counting:
             due_ids, self._again = self._again, []
-        self.take(due_ids)
+        self._take_if_possible(due_ids)

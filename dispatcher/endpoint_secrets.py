@@ -20,12 +20,12 @@ from sqlalchemy import Connection, Select, delete, func, insert, or_, select, up
 from config.log import get_logger
 from dispatcher.errors import TooManySecrets
 from dispatcher.key_pairs import new_key_pair, public_key_text
-from dispatcher.secrets import KeyRing, SecretUnreadable, bound_to
 from dispatcher.signing import decode_secret, new_secret
 from dispatcher.tables import endpoint_secrets, endpoints
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, NotFound, SecretUnreadable
 from engine.events import iso_seconds
 from engine.ids import new_id
+from engine.sealing import KeyRing, bound_to
 from engine.unit_of_work import UnitOfWork
 
 log = get_logger("secrets")
@@ -36,6 +36,9 @@ OVERLAP_MAX = timedelta(days=7)
 #: How far ahead a rotation may be arranged.
 SCHEDULE_MAX = timedelta(days=30)
 ALIVE_MAX = 5
+#: How long the signing secrets of a removed endpoint are kept: its last day is proved with them, an
+#: hour after midnight, or a day later if nobody was there to do it. They sign no call any more.
+LAST_PROOF = timedelta(days=2)
 
 _APIKEY = re.compile(r"[\x21-\x7e]{8,256}")
 
@@ -137,12 +140,23 @@ def rotate(
     return shown
 
 
-def discard(connection: Connection, endpoint_id: str, kind: Kind | None = None) -> None:
-    """Destroy an endpoint's secrets of a kind, or all."""
-    statement = delete(endpoint_secrets).where(endpoint_secrets.c.endpoint_id == endpoint_id)
-    if kind is not None:
-        statement = statement.where(endpoint_secrets.c.kind == kind)
-    connection.execute(statement)
+def discard(connection: Connection, endpoint_id: str, kind: Kind) -> None:
+    """Destroy an endpoint's secrets of a kind."""
+    own = (endpoint_secrets.c.endpoint_id == endpoint_id) & (endpoint_secrets.c.kind == kind)
+    connection.execute(delete(endpoint_secrets).where(own))
+
+
+def retire(connection: Connection, endpoint_id: str, now: datetime) -> None:
+    """Destroy what a removed endpoint has but for what signs its last manifest, which ends soon."""
+    for kind in (Kind.ED25519, Kind.APIKEY):
+        discard(connection, endpoint_id, kind)
+    ends_at, expires_at = now + LAST_PROOF, endpoint_secrets.c.expires_at
+    connection.execute(
+        update(endpoint_secrets)
+        .where(endpoint_secrets.c.endpoint_id == endpoint_id)
+        .where(or_(expires_at.is_(None), expires_at > ends_at))
+        .values(expires_at=ends_at)
+    )
 
 
 def opened(

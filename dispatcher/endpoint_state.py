@@ -36,8 +36,13 @@ def resume(work: UnitOfWork, endpoint_id: str) -> dict[str, Any]:
 
 
 def enable(work: UnitOfWork, endpoint_id: str) -> dict[str, Any]:
-    """Call a disabled endpoint again; what was cancelled meanwhile can be replayed."""
+    """Call a disabled endpoint again; what was cancelled meanwhile can be replayed.
+
+    The reconciler sends it the current state of every subject it missed (check K06).
+    """
     _move(work, endpoint_id, source=EndpointState.DISABLED, target=EndpointState.ACTIVE)
+    mine = endpoints.c.id == endpoint_id.lower()
+    work.connection.execute(update(endpoints).where(mine).values(enabled_at=work.now))
     unblock(work.connection, endpoint_id)
     return get(work.connection, endpoint_id)
 

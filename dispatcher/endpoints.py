@@ -14,7 +14,6 @@ from dispatcher.egress import EgressPolicy, check_url
 from dispatcher.endpoint_options import DEFAULTS, Options, checked
 from dispatcher.endpoint_secrets import Kind
 from dispatcher.mailboxes import make_due
-from dispatcher.secrets import KeyRing
 from dispatcher.signing import V1, V1A
 from dispatcher.states import EndpointState
 from dispatcher.subscriptions import EVERYTHING, subscribe, unsubscribe
@@ -22,6 +21,7 @@ from dispatcher.tables import endpoints, mailboxes
 from engine import tenants
 from engine.errors import InvalidInput, NotFound
 from engine.ids import is_id, new_id
+from engine.sealing import KeyRing
 from engine.unit_of_work import UnitOfWork
 
 #: An API key: the owner's own, True for a fresh one, False for none (any more).
@@ -68,7 +68,7 @@ def create(
     row |= custom_headers.sealed(guard.keyring, tenant["id"], row["id"], headers or {})
     work.connection.execute(insert(endpoints).values(row))
     work.connection.execute(insert(mailboxes).values(endpoint_id=row["id"]))
-    subscribe(work.connection, row["id"], tenant["id"], events)
+    subscribe(work.connection, row["id"], tenant["id"], events, work.now)
     shown = {
         "secret": endpoint_secrets.issue(work, guard.keyring, row["id"], tenant["id"], given=secret)
     }
@@ -130,7 +130,7 @@ def change(
     # The row first: of two changes at once the later waits here and replaces what the other wrote.
     work.connection.execute(update(endpoints).where(endpoints.c.id == row["id"]).values(values))
     if events is not None:
-        subscribe(work.connection, row["id"], row["tenant_id"], events)
+        subscribe(work.connection, row["id"], row["tenant_id"], events, work.now)
     shown = _set_credentials(work, guard.keyring, get(work.connection, row["id"]), apikey)
     return {**get(work.connection, endpoint_id), **shown}
 
@@ -171,9 +171,9 @@ def rotate(
 
 
 def delete(work: UnitOfWork, endpoint_id: str) -> None:
-    """Remove an endpoint: nothing more is sent to it, its secrets are destroyed.
+    """Remove an endpoint: nothing more is sent to it, and its credentials are destroyed.
 
-    Its history stays.
+    Its history stays; its signing secrets do until its last day is proved (``LAST_PROOF``).
     """
     row = get(work.connection, endpoint_id)
     unsubscribe(work.connection, row["id"])
@@ -187,7 +187,7 @@ def delete(work: UnitOfWork, endpoint_id: str) -> None:
             **custom_headers.CLEARED,
         )
     )
-    endpoint_secrets.discard(work.connection, row["id"])
+    endpoint_secrets.retire(work.connection, row["id"], work.now)
     make_due(work.connection, row["id"], work.now)
 
 

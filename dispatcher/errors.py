@@ -3,7 +3,6 @@
 TillbellError (config.errors)
 ├── engine.errors.InvalidInput
 │   └── EndpointUrlRefused
-├── SecretUnreadable
 ├── TooManySecrets
 └── SignatureRefused
 
@@ -25,12 +24,6 @@ class EndpointUrlRefused(InvalidInput):
     """A callback URL may not be called; ``details`` hold ``field`` and a stable ``reason``."""
 
     code = "URL_REFUSED"
-
-
-class SecretUnreadable(TillbellError):
-    """A sealed secret cannot be opened; ``details['key_id']`` names the key it needs."""
-
-    code = "SECRET_UNREADABLE"
 
 
 class TooManySecrets(TillbellError):

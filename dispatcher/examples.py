@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from dispatcher.reseller_examples import RESELLER_EXAMPLES
 from engine.catalogue import CATALOGUE, check_data, require_types
 from engine.errors import InvalidInput
 from engine.money import money_fields
@@ -22,6 +23,7 @@ PRODUCT = "01900000-0000-7000-8000-000000000002"
 REMITTANCE = "01900000-0000-7000-8000-000000000003"
 COLLECTION = "01900000-0000-7000-8000-000000000004"
 ENDPOINT = "01900000-0000-7000-8000-000000000005"
+PAYOUT = "01900000-0000-7000-8000-000000000006"
 CURRENCY = "INR"
 
 _ORDER = {"chain_order_id": ORDER, "origin_order_number": "ORD-10001"}
@@ -42,6 +44,12 @@ _REMITTANCE = {
     "due_date": "2026-03-20",
     "due_at": "2026-03-20T18:30:00Z",
     "chain_order_ids": [ORDER],
+}
+_DRAFT = {
+    "order_id": ORDER,
+    "external_order_id": "PO-2026-0117",
+    "expires_at": "2026-03-09T09:30:00Z",
+    "items_count": 2,
 }
 _CLOSED = money_fields(CURRENCY, new_balance=1_250_000)
 _COLLECTION = {
@@ -68,6 +76,23 @@ def _wallet(balance_minor: int) -> dict[str, Any]:
             threshold=200_000,
             rearm_level=220_000,
         ),
+        "watched": "available",
+    }
+
+
+def _payout(status: str, **changes: str) -> dict[str, Any]:
+    return {
+        "payout_id": PAYOUT,
+        "tenant_id": TENANT,
+        **money_fields(CURRENCY, amount=300_000),
+        "currency": CURRENCY,
+        "status": status,
+        "method": "bank_transfer",
+        "reference": None,
+        "reason": None,
+        "requested_at": "2026-03-02T09:30:00Z",
+        "changed_at": "2026-03-03T10:00:00Z",
+        **changes,
     }
 
 
@@ -119,6 +144,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         **money_fields(CURRENCY, cod_amount=31000),
         "settlement": {"flow_type": "upstream", "remittance_ids": [REMITTANCE]},
     },
+    "chain_order.reminder": {
+        **_ORDER,
+        "chain_status": "pending_forward",
+        "since": "2026-03-02T09:30:00Z",
+        "limit_hours": 24,
+    },
     "order.line_updated": {
         "deliver_id": "your_deliver_id",
         "order_detail_id": 55501,
@@ -127,6 +158,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "delivery_note": None,
         "chain_order_id": ORDER,
     },
+    "draft_order.expiring": _DRAFT,
+    "draft_order.expired": _DRAFT,
     "product.updated": {
         "product_id": PRODUCT,
         "sku": "PROD-001",
@@ -153,6 +186,14 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "days_overdue": 1,
         "overdue_since": "2026-03-20T18:30:00Z",
     },
+    "remittance.rescheduled": {
+        **_REMITTANCE,
+        "due_date": "2026-03-27",
+        "due_at": "2026-03-27T18:30:00Z",
+        "previous_due_date": "2026-03-20",
+        "schedule_version": 2,
+        "reason": "Agreed by telephone",
+    },
     "remittance.completed": {
         **_REMITTANCE,
         "status": "completed",
@@ -163,12 +204,24 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         **_REMITTANCE,
         "status": "cancelled",
         "cancelled_at": "2026-03-19T08:00:00Z",
+        "written_off": False,
         **_CLOSED,
     },
     "wallet.low_balance": _wallet(150_000),
     "wallet.balance_recovered": _wallet(250_000),
+    "payout.requested": _payout("requested", changed_at="2026-03-02T09:30:00Z"),
+    "payout.approved": _payout("approved"),
+    "payout.rejected": _payout("rejected", reason="The bank account is not the tenant's"),
+    "payout.completed": _payout("completed", reference="UTR-2026-000123"),
+    "payout.cancelled": _payout("cancelled", reason="Not needed any more"),
     "cod_collection.recorded": _COLLECTION,
+    "cod_collection.resolved": {
+        **_COLLECTION,
+        **money_fields(CURRENCY, collected=30500),
+        "resolution": "borne",
+    },
     "cod_collection.settled": {**_COLLECTION, "status": "settled"},
+    **RESELLER_EXAMPLES,
     "reconciliation.discrepancy": {
         "check": "K07",
         "subject": f"event {ORDER}",

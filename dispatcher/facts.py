@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from dispatcher.settlement import Settlement
 
@@ -98,7 +98,7 @@ class EgressRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointDisabled:
-    """An endpoint is called no more: ``gone``, ``receiver``, ``failing`` or by hand."""
+    """A worker disabled an endpoint, and why: what its receiver asked for, or ``failing``."""
 
     name: ClassVar[str] = "endpoint.disabled"
 
@@ -154,8 +154,31 @@ def nowhere(_fact: Fact) -> None:
     """Forget a fact: what emits by default has nobody to tell."""
 
 
-def of_settlement(settlement: Settlement, due_at: datetime | None = None) -> Iterator[Fact]:
-    """Yield what one settled attempt says; ``due_at`` is when it could have been made."""
+class Watch(Protocol):
+    """Whoever is told what a dispatcher does; called from any of its threads."""
+
+    def emit(self, fact: Fact, /) -> None:
+        """Hear of one fact."""
+
+    def observe(self, settlement: Settlement, /) -> None:
+        """Hear of one attempt whose settlement is committed: the hot path's own way in."""
+
+
+class Unwatched:
+    """The watch nobody keeps."""
+
+    def emit(self, _fact: Fact, /) -> None:
+        """Forget it."""
+
+    def observe(self, _settlement: Settlement, /) -> None:
+        """Forget it."""
+
+
+UNWATCHED: Watch = Unwatched()
+
+
+def of_settlement(settlement: Settlement) -> Iterator[Fact]:
+    """Yield what one settled attempt says."""
     outcome = settlement.outcome
     yield DeliveryAttempted(
         delivery_id=settlement.delivery_id,
@@ -167,7 +190,7 @@ def of_settlement(settlement: Settlement, due_at: datetime | None = None) -> Ite
         error=outcome.error,
         started_at=settlement.started_at,
         duration_ms=settlement.duration_ms,
-        due_at=due_at,
+        due_at=settlement.due_at,
         next_attempt_at=settlement.next_attempt_at,
     )
     if outcome.error == BLOCKED_ADDRESS:

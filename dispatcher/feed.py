@@ -30,15 +30,17 @@ from sqlalchemy import (
 )
 
 from engine.errors import BodyExpired, CursorExpired, InvalidInput, NotFound
+from engine.events import iso_seconds
 from engine.ids import is_id
 from engine.tables import events
 from engine.types import Id
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
-#: How far back a reader without a cursor begins.
+#: How long bodies are kept, unless the settings say otherwise: so old may a cursor be.
 KEPT = timedelta(days=30)
-#: Who began at the edge has a day to read on.
-CURSOR_AGE_MAX = KEPT + timedelta(days=1)
+#: Who has no cursor begins this share of it later, and so has a day to read on before retention,
+#: which works at the very edge, is there too.
+HEAD_START = 1 / 30
 
 _FIRST_ID, _LAST_ID = str(uuid.UUID(int=0)), str(uuid.UUID(int=(1 << 128) - 1))
 #: Kind of database, seconds since 1970, position, event id; a checksum follows.
@@ -91,29 +93,31 @@ def read_page(
     limit: int = LIMIT_DEFAULT,
     type_name: str | None = None,
     subject_id: str | None = None,
+    kept: timedelta = KEPT,
 ) -> Page:
-    """Return up to ``limit`` events of a tenant behind the cursor ``after``, or of 30 days.
+    """Return up to ``limit`` events of a tenant behind the cursor ``after``, or of 29 days.
 
     Read on until ``has_more`` is false, then from time to time: nothing is lost and nothing comes
     twice, however transactions overlap. A filter may change between two pages. Raises InvalidInput
-    naming ``after`` or ``limit``, or CursorExpired for a cursor that is older than 31 days, or
-    behind which a body was removed.
+    naming ``after`` or ``limit``, or CursorExpired for a cursor older than bodies are ``kept``, or
+    behind which one was removed: it names the time between which and which events may be missing.
     """
     if not 1 <= limit <= LIMIT_MAX:
         raise InvalidInput(f"limit {limit} is not between 1 and {LIMIT_MAX}", field="limit")
     kind = connection.dialect.name
     frontier = _frontier(connection)
-    place = None if after is None else _checked(decode_cursor(after, kind), frontier, now)
+    place = None if after is None else _checked(decode_cursor(after, kind), frontier, now, kept)
     query = _behind(kind, tenant_id, place, frontier)
     if place is None:
-        query = query.where(events.c.created_at >= now - KEPT, events.c.body != b"")
+        begin = now - kept * (1 - HEAD_START)
+        query = query.where(events.c.created_at >= begin, events.c.body != b"")
     if type_name is not None:
         query = query.where(events.c.type == type_name)
     if subject_id is not None:
         query = query.where(events.c.subject_id == subject_id)
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     if any(not row["body"] for row in rows[:limit]):
-        raise _expired()
+        raise _expired(place, now, kept)
     found = [_with_cursor(dict(row), kind) for row in rows[:limit]]
     # Nothing more below the frontier: the reader stands there, and need not look that way again.
     at_frontier = encode_cursor(Place(frontier, _LAST_ID, now), kind)
@@ -169,19 +173,22 @@ def _not_a_cursor() -> InvalidInput:
     )
 
 
-def _checked(place: Place, frontier: int, now: datetime) -> Place:
+def _checked(place: Place, frontier: int, now: datetime, kept: timedelta) -> Place:
     """Refuse a place whose events may be gone, or that lies ahead of a database restored since."""
-    if place.at < now - CURSOR_AGE_MAX or place.position > frontier:
-        raise _expired()
+    if place.at < now - kept or place.position > frontier:
+        raise _expired(place, now, kept)
     return place
 
 
-def _expired() -> CursorExpired:
+def _expired(place: Place | None, now: datetime, kept: timedelta) -> CursorExpired:
+    since = None if place is None else iso_seconds(place.at)
     return CursorExpired(
-        "what follows this cursor may be gone: begin without one, and compare the days between by"
-        " their manifests",
+        "what follows this cursor may be gone: begin without one, and compare the days from"
+        " missing_since to missing_until by their manifests",
         field="after",
-        kept_days=KEPT.days,
+        kept_days=kept.days,
+        missing_since=since,
+        missing_until=iso_seconds(now - kept * (1 - HEAD_START)),
     )
 
 

@@ -31,6 +31,9 @@ class NoHints:
         """Drop the hint."""
 
 
+NO_HINTS: Hints = NoHints()
+
+
 def in_batches(endpoint_ids: Sequence[str]) -> list[Sequence[str]]:
     """Cut a list of mailboxes into hints of at most ``MAILBOXES_PER_HINT``."""
     return [

@@ -44,6 +44,11 @@ class StaleConnection(Exception):
 class Owner(Protocol):
     """Who holds connections and hears what becomes of them."""
 
+    @property
+    def kept_bytes_max(self) -> int:
+        """How much of an answer's body is kept; what is read has a bound of its own."""
+        ...
+
     def connection_opened(self, connection: HttpConnection) -> None:
         """Hear that the connection can be asked."""
         ...
@@ -177,10 +182,10 @@ class HttpConnection(asyncio.Protocol):
             self._received = 0
 
     def on_body(self, body: bytes) -> None:
-        """Keep the first 4 KiB."""
+        """Keep as much of the beginning as the owner wants."""
         length = self._body_length
-        if length < KEPT_BYTES_MAX:
-            self._kept.append(body[: KEPT_BYTES_MAX - length])
+        if length < self._owner.kept_bytes_max:
+            self._kept.append(body[: self._owner.kept_bytes_max - length])
         self._body_length = length + len(body)
 
     def on_message_complete(self) -> None:
@@ -221,7 +226,7 @@ class HttpConnection(asyncio.Protocol):
             self._parser.get_status_code(),
             self._headers,
             b"".join(self._kept),
-            cut or self._body_length > KEPT_BYTES_MAX,
+            cut or self._body_length > self._owner.kept_bytes_max,
             self.remote_ip,
         )
 

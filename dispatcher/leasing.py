@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -14,25 +14,32 @@ from sqlalchemy import Connection, update
 
 from config.log import get_logger
 from dispatcher.due import Due, endpoint_rows, first_slices, one
+from dispatcher.facts import DeliveryParked, Emit, nowhere
 from dispatcher.health import CircuitRules, Failing, Notice
-from dispatcher.mailboxes import FOREVER, Lease, lease, release
+from dispatcher.leased_mailbox import Mailbox
+from dispatcher.mailboxes import FOREVER, Lease, extend, lease, release
 from dispatcher.order import Ordering, arrange, blockers
+from dispatcher.poison import CRASHES_MAX, park
 from dispatcher.policies import Worth, event_policies, worth
 from dispatcher.retry import RetryPolicy
-from dispatcher.secrets import KeyRing
 from dispatcher.settlement import Deferral
 from dispatcher.signer import Signer, open_signers
 from dispatcher.states import DeliveryState, EndpointState
-from dispatcher.tables import deliveries, endpoints, mailboxes
+from dispatcher.subscriptions import matches
+from dispatcher.tables import deliveries, endpoints
 from engine.database import Database
+from engine.sealing import KeyRing
 
 log = get_logger("drain")
 
-#: Leases that must run out in a row before deliveries are tried one at a time.
-CRASHES_MAX = 3
 #: A mailbox whose secrets cannot be opened is looked at again after this.
 SECRETS_WAIT = timedelta(seconds=60)
 CANCELLED_PER_TRANSACTION = 1000
+
+
+def lease_for(deadline_seconds: float) -> timedelta:
+    """Return the deadline of an attempt and 15 s: the slice before it and the settling behind."""
+    return timedelta(seconds=deadline_seconds + 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +55,19 @@ class DrainSettings:
     host_in_flight_max: int = 500
     mailboxes_max: int = 1000
     slice_rows: int = 200
+    #: Rows that one taking of mailboxes reads at most, so that the first call is soon made.
+    taken_rows_max: int = 4000
     #: A drain takes nothing new after this, so that others get their turn and no lease is renewed.
     slice_seconds: float = 5.0
 
     @property
     def lease_duration(self) -> timedelta:
-        """The deadline of an attempt and 15 s: the slice before it and the settling behind it."""
-        return timedelta(seconds=self.deadline_seconds + 15)
+        """How long a lease lasts, unless the endpoint asks for a longer deadline."""
+        return lease_for(self.deadline_seconds)
 
-
-@dataclass(slots=True)
-class Mailbox:
-    """A leased mailbox with all a drain needs; no database is asked again per delivery."""
-
-    lease: Lease
-    url: str
-    host: str
-    tenant_id: str
-    profile: str
-    signer: Signer
-    max_in_flight: int
-    rate_per_second: float | None
-    deadline_seconds: float
-    ordering: str
-    patience: timedelta
-    permanent_statuses: frozenset[int]
-    worth_of: Callable[[str], Worth]
-    failing: Failing
-    told: Notice
-    queue: deque[Due] = field(default_factory=deque)
-    deferrals: list[Deferral] = field(default_factory=list)
-    #: The last row of the slice that was read, and whether there may be more behind it.
-    last: Due | None = None
-    exhausted: bool = True
-    blocked_until: datetime | None = None
-
-    @property
-    def suspicious(self) -> bool:
-        """Whether draining it killed the process again and again."""
-        return self.lease.crashes >= CRASHES_MAX
+    def first_slice_rows(self, mailboxes: int) -> int:
+        """Return how many rows of each mailbox are read when so many are taken together."""
+        return max(1, min(self.slice_rows, self.taken_rows_max // max(1, mailboxes)))
 
 
 def take_mailboxes(
@@ -97,6 +78,7 @@ def take_mailboxes(
     now: datetime,
     limit: int,
     endpoint_ids: Sequence[str] | None = None,
+    emit: Emit = nowhere,
 ) -> tuple[list[Mailbox], int]:
     """Lease up to ``limit`` due mailboxes; return those to drain and how many were leased in all.
 
@@ -120,20 +102,44 @@ def take_mailboxes(
         rows = endpoint_rows(connection, ids)
         active = [row for row in rows.values() if row.state == EndpointState.ACTIVE]
         signers = open_signers(connection, keyring, active, now)
-        slices = first_slices(connection, list(signers), now=now, rows=settings.slice_rows)
+        slice_rows = settings.first_slice_rows(len(signers))
+        slices = first_slices(connection, list(signers), now=now, rows=slice_rows)
         by_type = event_policies(connection)
         ready = []
         for each in leases:
             if each.endpoint_id in signers:
                 row = rows[each.endpoint_id]
                 mailbox = _mailbox(each, row, signers[each.endpoint_id], settings, by_type)
-                _fill(connection, mailbox, slices[each.endpoint_id], settings.slice_rows, now)
+                _fill(connection, mailbox, slices[each.endpoint_id], slice_rows, now)
                 ready.append(mailbox)
     for each in leases:
         if each.endpoint_id not in signers:
             _give_back(database, each, rows.get(each.endpoint_id), now)
-    _park_poison(database, ready, now)
+    _lengthen(database, ready, settings, now)
+    _park_poison(database, ready, now, emit)
     return ready, len(leases)
+
+
+def _lengthen(
+    database: Database, ready: Sequence[Mailbox], settings: DrainSettings, now: datetime
+) -> None:
+    """Let no lease end before a call that may take as long as its endpoint's own deadline."""
+    longer = [each for each in ready if each.deadline_seconds > settings.deadline_seconds]
+    if not longer:
+        return
+    with database.write() as connection:
+        for mailbox in sorted(longer, key=lambda each: each.lease.endpoint_id):
+            extend(connection, mailbox.lease, now + lease_for(mailbox.deadline_seconds))
+
+
+def _park_poison(database: Database, ready: Sequence[Mailbox], now: datetime, emit: Emit) -> None:
+    """Park the delivery each suspicious mailbox named before its last crash."""
+    for mailbox in ready:
+        suspect = mailbox.lease.suspect_delivery_id
+        if suspect is not None and mailbox.suspicious:
+            park(database, suspect, now)
+            emit(DeliveryParked(delivery_id=suspect, reason="poison"))
+            mailbox.queue = deque(due for due in mailbox.queue if due.delivery_id != suspect)
 
 
 def arranged(
@@ -189,6 +195,10 @@ def _mailbox(
     strict = row.ordering == Ordering.ENDPOINT or held.crashes >= CRASHES_MAX
 
     @cache
+    def hears(event: str) -> bool:
+        return any(matches(pattern, event) for pattern in row.events)
+
+    @cache
     def worth_of(event: str) -> Worth:
         return worth(
             settings.policy,
@@ -210,6 +220,7 @@ def _mailbox(
         ordering=row.ordering,
         patience=timedelta(seconds=row.head_of_line_seconds),
         permanent_statuses=frozenset(row.permanent_statuses or ()),
+        hears=hears,
         worth_of=worth_of,
         failing=Failing(row.failing_since, row.failing_attempts),
         told=Notice(row.failing_notices),
@@ -251,35 +262,3 @@ def _give_back(database: Database, held: Lease, row: Any, now: datetime) -> None
             log.error("drain.blocked", endpoint_id=held.endpoint_id, reason="secret_unreadable")
             blocked_until = now + SECRETS_WAIT
         release(connection, [(held.endpoint_id, held.token)], blocked_until=blocked_until)
-
-
-def name_suspect(database: Database, held: Lease, delivery_id: str) -> None:
-    """Write down what is about to be tried, so that a crash points at it."""
-    with database.write() as connection:
-        connection.execute(
-            update(mailboxes)
-            .where(mailboxes.c.endpoint_id == held.endpoint_id)
-            .where(mailboxes.c.lease_token == held.token)
-            .values(suspect_delivery_id=delivery_id)
-        )
-
-
-def _park_poison(database: Database, ready: Sequence[Mailbox], now: datetime) -> None:
-    """Park the delivery each suspicious mailbox named before its last crash."""
-    for mailbox in ready:
-        suspect = mailbox.lease.suspect_delivery_id
-        if suspect is None or not mailbox.suspicious:
-            continue
-        with database.write() as connection:
-            connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id == suspect, deliveries.c.next_attempt_at.is_not(None))
-                .values(
-                    state=DeliveryState.FAILED,
-                    next_attempt_at=None,
-                    last_error="poison",
-                    settled_at=now,
-                )
-            )
-        log.error("delivery.parked", delivery_id=suspect, reason="poison")
-        mailbox.queue = deque(due for due in mailbox.queue if due.delivery_id != suspect)

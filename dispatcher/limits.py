@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 
 
 class KeyedSlots:
@@ -11,17 +11,24 @@ class KeyedSlots:
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        self._held: dict[str, int] = defaultdict(int)
+        self._held: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     def held(self, key: str) -> int:
         """Return how many hold this key now."""
         return self._held.get(key, 0)
 
+    def take_now(self, key: str) -> bool:
+        """Take a slot of ``key`` if one is free."""
+        held = self._held.get(key, 0)
+        if held >= self.cap:
+            return False
+        self._held[key] = held + 1
+        return True
+
     async def take(self, key: str) -> None:
         """Take a slot of ``key``, waiting for one when all are held."""
-        if self._held[key] < self.cap:
-            self._held[key] += 1
+        if self.take_now(key):
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(waiter)
@@ -35,16 +42,24 @@ class KeyedSlots:
 
     def give(self, key: str) -> None:
         """Give a slot back: to the one who waited longest, else to nobody."""
-        waiting = self._waiting.get(key)
+        if key in self._waiting and self._hand_over(key):
+            return
+        held = self._held[key] - 1
+        if held > 0:
+            self._held[key] = held
+        else:
+            del self._held[key]
+
+    def _hand_over(self, key: str) -> bool:
+        """Give a slot to whoever waited longest; False when nobody waits any more."""
+        waiting = self._waiting[key]
         while waiting:
             waiter = waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                return
-        self._waiting.pop(key, None)
-        self._held[key] -= 1
-        if self._held[key] <= 0:
-            del self._held[key]
+                return True
+        del self._waiting[key]
+        return False
 
 
 class Pace:

@@ -115,6 +115,16 @@ def _take(connection: Connection, chosen: Any, worker: str, until: datetime) -> 
     ]
 
 
+def extend(connection: Connection, held: Lease, until: datetime) -> None:
+    """Let a lease last longer, if it is still held."""
+    connection.execute(
+        update(mailboxes)
+        .where(mailboxes.c.endpoint_id == held.endpoint_id)
+        .where(mailboxes.c.lease_token == held.token, mailboxes.c.lease_until.is_not(None))
+        .values(lease_until=until)
+    )
+
+
 def release(
     connection: Connection,
     leases: Sequence[tuple[str, int]],

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import func, literal, select, tuple_
+from sqlalchemy import func, literal, or_, select, tuple_
 
 from config.clock import Clock
 from dispatcher import endpoint_secrets
@@ -24,12 +24,12 @@ from dispatcher.manifest_proof import (
     message_id,
     render_body,
 )
-from dispatcher.secrets import KeyRing
 from dispatcher.signing import signature_header
 from dispatcher.tables import deliveries, endpoints, manifests
 from engine.database import Database
 from engine.errors import InvalidInput
 from engine.ids import is_id
+from engine.sealing import KeyRing
 from engine.types import Id
 from engine.upserts import insert_missing
 
@@ -46,12 +46,13 @@ KEYS_PER_READ = 50_000
 
 @dataclass(slots=True)
 class _Chain:
-    """An endpoint with the first day that it still lacks."""
+    """An endpoint with the first day that it still lacks, and the last that it may have."""
 
     endpoint_id: str
     tenant_id: str
     profile: str
     day: date
+    last: date
 
 
 class ManifestMaker:
@@ -101,7 +102,7 @@ def close_days(
         raise InvalidInput(f"{endpoint_id!r} is not an id", field="endpoint_id")
     last = until or newest
     made, complete = 0, True
-    for chains in _unfinished(database, last, endpoint_id):
+    for chains in _unfinished(database, last, endpoint_id, now):
         secrets = _secrets(database, keyring, chains, now)
         complete = complete and len(secrets) == len(chains)
         waiting = [chain for chain in chains if chain.endpoint_id in secrets]
@@ -110,7 +111,7 @@ def close_days(
             made += _close(database, [each for each in waiting if each.day == day], secrets, now)
             for chain in waiting:
                 chain.day += ONE_DAY if chain.day == day else timedelta()
-            waiting = [chain for chain in waiting if chain.day <= last]
+            waiting = [chain for chain in waiting if chain.day <= chain.last]
     return made, complete
 
 
@@ -147,18 +148,25 @@ def entries(
         page = query.where(tuple_(*key) > tuple_(*(literal(value, Id) for value in rows[-1])))
 
 
-def _unfinished(database: Database, until: date, endpoint_id: str | None) -> Iterator[list[_Chain]]:
-    """Yield, some at a time, the living endpoints that lack a manifest of ``until`` or earlier."""
+def _unfinished(
+    database: Database, until: date, endpoint_id: str | None, now: datetime
+) -> Iterator[list[_Chain]]:
+    """Yield, some at a time, the endpoints that lack a manifest of ``until`` or earlier.
+
+    A removed one has a manifest of the day of its removal, and none after that.
+    """
     newest = (
         select(func.max(manifests.c.day))
         .where(manifests.c.endpoint_id == endpoints.c.id)
         .scalar_subquery()
     )
     end = datetime.combine(until + ONE_DAY, time(), UTC)
+    deleted_at = endpoints.c.deleted_at
     query = (
         select(endpoints, newest.label("newest"))
-        # With an endpoint its secrets go, and with them what could sign.
-        .where(endpoints.c.created_at < end, endpoints.c.deleted_at.is_(None))
+        .where(endpoints.c.created_at < end)
+        # Some time after an endpoint its secrets go, and with them what could sign.
+        .where(or_(deleted_at.is_(None), deleted_at > now - endpoint_secrets.LAST_PROOF))
         .order_by(endpoints.c.id)
         .limit(ENDPOINTS_PER_STEP)
     )
@@ -169,17 +177,18 @@ def _unfinished(database: Database, until: date, endpoint_id: str | None) -> Ite
         page = query.where(endpoints.c.id > after) if after else query
         with database.read() as connection:
             rows = connection.execute(page).all()
-        chains = [_chain(row) for row in rows]
-        if behind := [chain for chain in chains if chain.day <= until]:
+        chains = [_chain(row, until) for row in rows]
+        if behind := [chain for chain in chains if chain.day <= chain.last]:
             yield behind
         if len(rows) < ENDPOINTS_PER_STEP:
             return
         after = rows[-1].id
 
 
-def _chain(row: Any) -> _Chain:
+def _chain(row: Any, until: date) -> _Chain:
     first = row.created_at.date() if row.newest is None else row.newest + ONE_DAY
-    return _Chain(row.id, row.tenant_id, row.profile, first)
+    last = until if row.deleted_at is None else min(until, row.deleted_at.date())
+    return _Chain(row.id, row.tenant_id, row.profile, first, last)
 
 
 def _secrets(

@@ -14,9 +14,10 @@ from engine.events import EventDraft, iso_seconds, record
 
 def tell(
     connection: Connection, endpoint_id: str, failing: Failing, told: Notice, now: datetime
-) -> None:
+) -> Notice | None:
     """Remember for how long an endpoint has only failed, and tell its owner what is new.
 
+    Return the notice that was given, None where there is none to give.
     The guard on ``failing_notices`` makes it one notice per transition, however many workers look.
     """
     notice = failing.notice(now)
@@ -30,16 +31,16 @@ def tell(
         )
         .returning(endpoints.c.tenant_id)
     ).first()
-    if changed is None:
-        return
+    if changed is None or notice == told:
+        return None
     if notice is Notice.DISABLED:
-        disable_once(connection, endpoint_id, "failing", now)
-    elif notice != told:
-        since = None if failing.since is None else iso_seconds(failing.since)
-        draft = EventDraft(
-            tenant_id=changed.tenant_id,
-            type="endpoint.failing" if notice > told else "endpoint.recovered",
-            data={"endpoint_id": endpoint_id, "since": since, "attempts": failing.attempts},
-            raised_by="dispatcher",
-        )
-        record(connection, [draft], now)
+        return notice if disable_once(connection, endpoint_id, "failing", now) else None
+    since = None if failing.since is None else iso_seconds(failing.since)
+    draft = EventDraft(
+        tenant_id=changed.tenant_id,
+        type="endpoint.failing" if notice > told else "endpoint.recovered",
+        data={"endpoint_id": endpoint_id, "since": since, "attempts": failing.attempts},
+        raised_by="dispatcher",
+    )
+    record(connection, [draft], now)
+    return notice

@@ -41,6 +41,11 @@ class Outcome(NamedTuple):
     pause_until: datetime | None = None
     blames_endpoint: bool = False
 
+    @property
+    def parks(self) -> bool:
+        """Whether the delivery is given up though nobody answered: it cannot be processed."""
+        return self.verdict is Verdict.PERMANENT and self.status_code is None
+
 
 def classify_answer(
     status_code: int,
@@ -57,7 +62,10 @@ def classify_answer(
     own list of answers that no retry can mend.
     """
     wish, retry_after = _wishes(headers)
-    outcome = _by_status(status_code, permanent_statuses)._replace(excerpt=printable(body))
+    excerpt = printable(body)
+    if 200 <= status_code < 300 and wish != DISABLE_ENDPOINT:
+        return Outcome(Verdict.SUCCEEDED, status_code, None, excerpt)
+    outcome = _by_status(status_code, permanent_statuses)._replace(excerpt=excerpt)
     if wish == DISABLE_ENDPOINT:
         return outcome._replace(
             verdict=Verdict.PERMANENT, error="disabled_by_receiver", disable="receiver"
@@ -91,7 +99,7 @@ def classify_failure(kind: str) -> Outcome:
 
 
 def unprocessable(reason: str) -> Outcome:
-    """Park a delivery that cannot even be sent, so that it stops nobody."""
+    """Return the outcome that parks a delivery: it cannot even be sent, and stops nobody."""
     return Outcome(Verdict.PERMANENT, None, reason)
 
 
@@ -117,6 +125,8 @@ def printable(body: bytes) -> str | None:
     if not body:
         return None
     text = body[:EXCERPT_CHARACTERS_MAX].decode("ascii", "replace").replace("\ufffd", "?")
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 

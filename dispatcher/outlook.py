@@ -7,7 +7,8 @@ from datetime import datetime
 
 from dispatcher.health import Circuit
 from dispatcher.life import Life, Row, Sentence, ahead, clock
-from dispatcher.states import DeliveryState, EndpointState
+from dispatcher.settlement import UNSUBSCRIBED
+from dispatcher.states import DeliveryState, EndpointState, Trigger
 
 NEXT = "next"
 
@@ -49,8 +50,8 @@ def _attempt(life: Life, *, held: bool) -> Sentence:
     at: datetime = life.delivery["next_attempt_at"]
     number, length = life.made + 1, len(life.schedule_seconds)
     which = f"Attempt {number} of {max(number, length)}"
-    if life.delivery["trigger"] == "manual":
-        which += ", asked for by hand,"
+    if life.delivery["trigger"] == Trigger.MANUAL:
+        which = "The attempt asked for by hand"
     if at > life.now:
         return Sentence(NEXT, "scheduled", at, f"{which} is due at {ahead(at, life.now)}.")
     tail = "." if held else "; nothing holds it, the next drain takes it."
@@ -66,6 +67,9 @@ def _not_called(life: Life) -> Sentence | None:
     if endpoint["state"] == EndpointState.DISABLED:
         text = f"The next drain cancels it: the endpoint is disabled ({_reason(endpoint)})"
         return Sentence(NEXT, "endpoint_disabled", life.now, f"{text}{_since(endpoint)}.")
+    if life.pattern is None and life.delivery["trigger"] == Trigger.SCHEDULED:
+        text = "The next drain cancels it: the endpoint no longer hears this type"
+        return Sentence(NEXT, UNSUBSCRIBED, life.now, f"{text}{_since(endpoint)}.")
     return None
 
 
@@ -179,9 +183,12 @@ def _cancelled(life: Life, when: str) -> Sentence:
     if life.delivery["last_error"] == "endpoint_deleted" or endpoint is None:
         text = f"Nothing{when}: the endpoint was deleted."
         return Sentence(NEXT, "endpoint_deleted", None, text)
+    again = f"'tillbell deliveries replay {life.delivery['id']}' sends it{_first_enable(life)}"
+    if life.delivery["last_error"] == UNSUBSCRIBED:
+        text = f"Nothing{when}: the endpoint no longer heard this type; {again}."
+        return Sentence(NEXT, UNSUBSCRIBED, None, text)
     born = life.delivery["created_at"] == life.delivery["settled_at"]
     how = "was disabled when the event came" if born else "was disabled before it was delivered"
-    again = f"'tillbell deliveries replay {life.delivery['id']}' sends it{_first_enable(life)}"
     text = f"Nothing{when}: the endpoint {how}{_disabled_now(endpoint)}; {again}."
     return Sentence(NEXT, "endpoint_disabled", None, text)
 

@@ -15,13 +15,18 @@ from config.clock import Clock
 from config.log import get_logger
 from dispatcher.attempt import attempt
 from dispatcher.due import Due, next_slice
-from dispatcher.leasing import DrainSettings, Mailbox, arranged, name_suspect
-from dispatcher.limits import KeyedSlots, Pace
+from dispatcher.facts import DeliveryParked, Emit
+from dispatcher.gate import Gate, Place
+from dispatcher.leased_mailbox import Mailbox
+from dispatcher.leasing import DrainSettings, arranged
+from dispatcher.limits import Pace
 from dispatcher.order import BEHIND, Ordering
-from dispatcher.outcome import Outcome, Verdict
+from dispatcher.outcome import Outcome
+from dispatcher.poison import name_suspect
 from dispatcher.settle_writer import Parting, SettleWriter
 from dispatcher.settlement import Deferral, Settlement, decide, skip_the_line
-from dispatcher.states import DeliveryState, Trigger
+from dispatcher.standing import Standing
+from dispatcher.states import DeliveryState
 from dispatcher.transport import CallbackTransport
 from engine.database import Database
 
@@ -36,10 +41,9 @@ class DrainTools:
     clock: Clock
     transport: CallbackTransport
     writer: SettleWriter
+    emit: Emit
     settings: DrainSettings
-    slots: asyncio.Semaphore
-    tenants: KeyedSlots
-    hosts: KeyedSlots
+    gate: Gate
     executor: Executor
     stopping: Callable[[], bool]
 
@@ -55,14 +59,15 @@ class Pump:
         self._last = mailbox.last
         self._exhausted = mailbox.exhausted
         self._refilling = asyncio.Lock()
-        self._health = mailbox.lease.health.at_lease()
-        self._failing = mailbox.failing
-        self._blocked_until = mailbox.blocked_until
-        self._stopped = mailbox.blocked_until is not None
+        self._standing = Standing(mailbox, tools.settings.circuit, tools.emit)
         self._pace = Pace(mailbox.rate_per_second, self._loop.time())
         # Subjects whose turn somebody has, and who waits behind each.
         self._behind: dict[str, deque[Due]] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        # Who waits at the gate, and what ends that when the slice is over.
+        self._queueing: set[asyncio.Task[Any]] = set()
+        self._patience: asyncio.TimerHandle | None = None
+        self._out_of_patience = False
 
     async def run(self) -> str | None:
         """Drain until nothing is due or the slice is over; the release follows the last settle.
@@ -73,13 +78,15 @@ class Pump:
         """
         for deferral in self._mailbox.deferrals:
             await self._tools.writer.put(deferral)
-        self._widen(len(self._mailbox.queue))
+        self._widen(1)
         while self._workers:
             # A copy: a worker that succeeds may add others meanwhile.
             done, _ = await asyncio.wait(set(self._workers), return_when=asyncio.FIRST_COMPLETED)
             self._workers -= done
             for error in filter(None, (task.exception() for task in done)):
                 log.warning("drain.cut", endpoint_id=self._held[0], reason=repr(error)[:200])
+        if self._patience is not None:
+            self._patience.cancel()
         due_at = await self._tools.writer.release(*self._held, self._parting())
         return self._held[0] if due_at is not None and due_at <= self._now() else None
 
@@ -88,25 +95,22 @@ class Pump:
         return self._mailbox.lease.endpoint_id, self._mailbox.lease.token
 
     def _widen(self, wanted: int) -> None:
-        """Have as many workers as the endpoint's health allows, and no more than are wanted."""
-        width = min(self._health.width(self._mailbox.max_in_flight), wanted)
+        """Have as many workers as the endpoint's health allows, and no more than are wanted.
+
+        A pump begins with one and has another whenever a call went out and the gate has room still:
+        among many mailboxes none has workers that only wait.
+        """
+        width = min(self._standing.width, wanted)
         for _ in range(width - len(self._workers)):
             self._workers.add(self._loop.create_task(self._work()))
 
     def _parting(self) -> Parting:
-        """Say what to remember: only what differs from what the lease found."""
-        mailbox = self._mailbox
-        if mailbox.rate_per_second is not None and self._blocked_until is None:
+        """Say what to remember; a pace that is used up holds the mailbox back."""
+        if self._mailbox.rate_per_second is not None and self._standing.blocked_until is None:
             wait_seconds = self._pace.wait_seconds(self._loop.time())
             if wait_seconds > 0:
-                self._blocked_until = self._now() + timedelta(seconds=wait_seconds)
-        changed = self._health != mailbox.lease.health
-        return Parting(
-            blocked_until=self._blocked_until,
-            health=self._health if changed else None,
-            failing=self._failing if self._failing != mailbox.failing else None,
-            told=mailbox.told,
-        )
+                self._standing.stop_until(self._now() + timedelta(seconds=wait_seconds))
+        return self._standing.parting()
 
     async def _work(self) -> None:
         while (due := await self._next()) is not None:
@@ -115,7 +119,7 @@ class Pump:
                     name_suspect, self._tools.database, self._mailbox.lease, due.delivery_id
                 )
             await self._deliver(due)
-            if len(self._workers) > self._health.width(self._mailbox.max_in_flight):
+            if len(self._workers) > self._standing.width:
                 return
 
     async def _next(self) -> Due | None:
@@ -135,14 +139,13 @@ class Pump:
         return None
 
     def _over(self) -> bool:
-        return self._stopped or self._tools.stopping() or self._loop.time() >= self._ends_at
+        ended = self._out_of_patience or self._loop.time() >= self._ends_at
+        return ended or self._standing.stopped or self._tools.stopping()
 
     async def _turn(self, due: Due) -> bool:
         """Tell whether a delivery may go now: in its order, at its pace, and while it is wanted."""
-        now = self._now()
-        give_up_at = self._give_up_at(due)
-        if give_up_at is not None and now > give_up_at:
-            await self._defer(due, None, "expired")
+        if (unwanted := self._mailbox.unwanted(due, self._now())) is not None:
+            await self._defer(due, None, *unwanted)
             return False
         if self._mailbox.ordering == Ordering.SUBJECT:
             if due.subject_id in self._behind:
@@ -151,18 +154,12 @@ class Pump:
             self._behind[due.subject_id] = deque()
         wait_seconds = self._pace.wait_seconds(self._loop.time())
         if self._loop.time() + wait_seconds >= self._ends_at:
-            self._stopped = True
+            self._standing.stopped = True
             return False
         self._pace.book(self._loop.time())
         if wait_seconds > 0:
             await asyncio.sleep(wait_seconds)
         return True
-
-    def _give_up_at(self, due: Due) -> datetime | None:
-        """Return until when a delivery is wanted; whoever asks for a replay wants it still."""
-        if due.trigger == Trigger.MANUAL:
-            return None
-        return self._mailbox.worth_of(due.event).give_up_at(due.created_at)
 
     async def _refill(self) -> None:
         assert self._last is not None  # a slice that was full had a last row
@@ -171,7 +168,6 @@ class Pump:
         self._mailbox.queue.extend(found)
         for deferral in deferrals:
             await self._tools.writer.put(deferral)
-        self._widen(len(found))
 
     def _read_slice(self, after: Due) -> tuple[list[Due], list[Deferral], Due | None, bool]:
         rows, now = self._tools.settings.slice_rows, self._now()
@@ -190,23 +186,48 @@ class Pump:
     async def _deliver(self, due: Due) -> None:
         """Make one attempt within all limits and hand its settlement to the writer."""
         tools, mailbox = self._tools, self._mailbox
-        await tools.tenants.take(mailbox.tenant_id)
-        await tools.hosts.take(mailbox.host)
+        place = tools.gate.enter_now(mailbox.tenant_id, mailbox.host) or await self._queue_up()
+        if place is None:
+            return
+        if tools.gate.has_room and mailbox.queue:
+            self._widen(len(self._workers) + 1)
         try:
-            async with tools.slots:
-                started_at, began = self._now(), self._loop.time()
-                outcome = await attempt(
-                    due,
-                    mailbox,
-                    transport=tools.transport,
-                    writer=tools.writer,
-                    now=started_at,
-                )
-                duration_ms = round((self._loop.time() - began) * 1000)
+            started_at, began = self._now(), self._loop.time()
+            outcome = await attempt(
+                due, mailbox, transport=tools.transport, writer=tools.writer, now=started_at
+            )
+            duration_ms = round((self._loop.time() - began) * 1000)
         finally:
-            tools.hosts.give(mailbox.host)
-            tools.tenants.give(mailbox.tenant_id)
+            tools.gate.leave(place)
         await self._settle(due, outcome, started_at, duration_ms)
+
+    async def _queue_up(self) -> Place | None:
+        """Wait for a place at the gate, until the slice ends.
+
+        Whoever waited longer might call what another worker holds by then.
+        """
+        if self._out_of_patience:
+            return None
+        task = asyncio.current_task()
+        assert task is not None
+        if self._patience is None:
+            self._patience = self._loop.call_at(self._ends_at, self._leave_the_queue)
+        self._queueing.add(task)
+        try:
+            return await self._tools.gate.enter(self._mailbox.tenant_id, self._mailbox.host)
+        except asyncio.CancelledError:
+            if not self._out_of_patience:
+                raise
+            task.uncancel()
+            return None
+        finally:
+            self._queueing.discard(task)
+
+    def _leave_the_queue(self) -> None:
+        # Remembered, for a timer may strike a little before its time.
+        self._out_of_patience = True
+        for task in self._queueing:
+            task.cancel()
 
     async def _settle(
         self, due: Due, outcome: Outcome, started_at: datetime, duration_ms: int
@@ -219,7 +240,7 @@ class Pump:
             policy=worth.policy,
             now=now,
             spread=random.random(),  # noqa: S311 - spreads retries, guards nothing
-            give_up_at=self._give_up_at(due),
+            give_up_at=mailbox.give_up_at(due),
         )
         if mailbox.ordering != Ordering.NONE:
             outcome, state = skip_the_line(
@@ -227,7 +248,10 @@ class Pump:
             )
             if state is DeliveryState.FAILED:
                 next_attempt_at = None
-        self._learn(outcome, now)
+        self._standing.learn(outcome, now)
+        if outcome.parks:
+            reason = outcome.error or ""
+            self._tools.emit(DeliveryParked(delivery_id=due.delivery_id, reason=reason))
         await self._tools.writer.put(
             Settlement(
                 delivery_id=due.delivery_id,
@@ -244,34 +268,15 @@ class Pump:
                 holds_line=None
                 if mailbox.ordering != Ordering.ENDPOINT
                 else state is DeliveryState.RETRYING,
+                due_at=due.next_attempt_at,
             )
         )
         await self._let_others_follow(due, next_attempt_at)
 
-    def _learn(self, outcome: Outcome, now: datetime) -> None:
-        """Let the outcome change the endpoint's health, and stop where it says so."""
-        if outcome.verdict is Verdict.SUCCEEDED:
-            self._health = self._health.after_success(self._mailbox.max_in_flight)
-            self._failing = self._failing.after_success()
-            self._widen(len(self._mailbox.queue) + len(self._workers))
-        elif outcome.blames_endpoint:
-            self._health = self._health.after_failure(self._tools.settings.circuit)
-            self._failing = self._failing.after_failure(now)
-        self._stop_until(outcome.pause_until)
-        self._stop_until(self._health.probe_at(now, self._tools.settings.circuit))
-        self._stopped = self._stopped or outcome.disable is not None
-
-    def _stop_until(self, instant: datetime | None) -> None:
-        if instant is None:
-            return
-        self._stopped = True
-        if self._blocked_until is None or instant > self._blocked_until:
-            self._blocked_until = instant
-
     async def _let_others_follow(self, due: Due, next_attempt_at: datetime | None) -> None:
         """Let whoever waited behind a delivery go, or move it behind the next attempt."""
         if next_attempt_at is not None and self._mailbox.ordering == Ordering.ENDPOINT:
-            self._stop_until(next_attempt_at)
+            self._standing.stop_until(next_attempt_at)
         if self._mailbox.ordering != Ordering.SUBJECT:
             return
         if next_attempt_at is None:
@@ -282,7 +287,12 @@ class Pump:
             await self._defer(waiting, next_attempt_at + BEHIND, None)
         self._behind[due.subject_id].clear()
 
-    async def _defer(self, due: Due, until: datetime | None, error: str | None) -> None:
-        await self._tools.writer.put(
-            Deferral(due.delivery_id, *self._held, due.attempts, until, error, self._now())
-        )
+    async def _defer(
+        self,
+        due: Due,
+        until: datetime | None,
+        error: str | None,
+        ends_as: DeliveryState = DeliveryState.FAILED,
+    ) -> None:
+        fence = (due.delivery_id, *self._held, due.attempts)
+        await self._tools.writer.put(Deferral(*fence, until, error, self._now(), ends_as))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
 from config.clock import Clock
+from dispatcher.facts import UNWATCHED, RelayExpanded, Watch
 from dispatcher.hints import Hints, in_batches
 from dispatcher.mailboxes import feed
 from dispatcher.states import DeliveryState
@@ -68,19 +70,30 @@ _RELAY_SQLITE = text(_FAN_OUT_SQLITE).bindparams(
 class Relay:
     """Moves events from the outbox to the mailboxes."""
 
-    def __init__(self, database: Database, clock: Clock, hints: Hints) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, hints: Hints, watch: Watch = UNWATCHED
+    ) -> None:
         self._database = database
         self._clock = clock
         self._hints = hints
+        self._watch = watch
 
     def run_once(self, limit: int = EVENTS_PER_TRANSACTION) -> int:
         """Expand up to ``limit`` events in one transaction and return how many there were."""
         self._clock.sync()
-        now = self._clock.now()
+        now, began = self._clock.now(), time.monotonic()
         with self._database.write() as connection:
             expand = _expand_sqlite if self._database.sqlite else _expand_postgresql
             claimed, endpoint_ids = expand(connection, limit, now)
             feed(connection, endpoint_ids, now)
+        if claimed:
+            self._watch.emit(
+                RelayExpanded(
+                    events=claimed,
+                    mailboxes=len(endpoint_ids),
+                    duration_seconds=time.monotonic() - began,
+                )
+            )
         for batch in in_batches(endpoint_ids):
             self._hints.drain(batch)
         return claimed

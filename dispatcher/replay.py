@@ -26,10 +26,10 @@ def arm(
 ) -> int:
     """Make deliveries due now and return how many; ``wanted`` must still hold of each.
 
-    A delivery still waiting for a retry is attempted now and keeps its schedule; a settled one
-    begins its schedule anew. Those of disabled endpoints are left alone, and those whose body
-    retention removed. The caller has fed their mailboxes before: mailboxes are locked first,
-    wherever both are.
+    A delivery still waiting for a retry is attempted now, on top of its schedule, or an operator
+    who asks often would end it; a settled one begins its schedule anew. Those of disabled
+    endpoints are left alone, and those whose body retention removed. The caller has fed their
+    mailboxes before: mailboxes are locked first, wherever both are.
     """
     guard = deliveries.c.id.in_(delivery_ids) & _called()
     if wanted is not None:
@@ -40,13 +40,18 @@ def arm(
     sendable = _with_body(connection, {row.event_id for row in rows})
     ids = [row.id for row in rows if row.event_id in sendable]
     waits = deliveries.c.state.in_(OPEN_STATES)
+    # Once for an attempt: armed twice before it is made, it is still one.
+    scheduled = deliveries.c.trigger == Trigger.SCHEDULED
+    on_top = (deliveries.c.state == DeliveryState.RETRYING) & scheduled
     armed = connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids))
         .values(
             state=case((waits, deliveries.c.state), else_=DeliveryState.PENDING),
             attempts_before=case(
-                (waits, deliveries.c.attempts_before), else_=deliveries.c.attempts
+                (on_top, deliveries.c.attempts_before + 1),
+                (waits, deliveries.c.attempts_before),
+                else_=deliveries.c.attempts,
             ),
             next_attempt_at=now,
             trigger=Trigger.MANUAL,

@@ -19,6 +19,7 @@ from engine.unit_of_work import UnitOfWork
 
 log = get_logger("replay")
 
+ACTOR_LENGTH_MAX = 200
 REASON_LENGTH_MAX = 500
 RATE_MIN = 0.01
 RATE_MAX = 100_000.0
@@ -59,7 +60,7 @@ def create(
     replay_id = new_id()
     row = {
         "id": replay_id,
-        "actor": work.actor[:200],
+        "actor": work.actor[:ACTOR_LENGTH_MAX],
         "reason": _check_reason(reason),
         "selection": selection.as_document(),
         "state": ReplayState.RUNNING,
@@ -118,6 +119,10 @@ def cancel(work: UnitOfWork, replay_id: str) -> dict[str, Any]:
 
 def _move(work: UnitOfWork, replay_id: str, verb: str, target: ReplayState) -> dict[str, Any]:
     row = get(work.connection, replay_id)
+    # Locked: of two changes at once the later adds to what the first wrote.
+    locked = select(replays.c.changes).where(replays.c.id == row["id"]).with_for_update()
+    before = work.connection.execute(locked).scalar_one() or []
+    change = {"at": work.now.isoformat(), "verb": verb, "actor": work.actor[:ACTOR_LENGTH_MAX]}
     sources = [state for state, verbs in ALLOWED.items() if verb in verbs]
     moved = work.connection.execute(
         update(replays)
@@ -126,6 +131,7 @@ def _move(work: UnitOfWork, replay_id: str, verb: str, target: ReplayState) -> d
         .values(
             state=target,
             lease_until=None,
+            changes=[*before, change],
             updated_at=work.now,
             finished_at=work.now if target is ReplayState.CANCELLED else None,
         )
@@ -146,7 +152,7 @@ def _with_percent(row: Mapping[Any, Any]) -> dict[str, Any]:
     seen = row["armed"] + row["skipped"]
     done = row["state"] == ReplayState.COMPLETED
     percent = 100 if done else min(99, 100 * seen // max(row["matched"], 1))
-    return {**row, "percent": percent}
+    return {**row, "changes": row["changes"] or [], "percent": percent}
 
 
 def _check_reason(reason: str | None) -> str | None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.clock import Clock
 from config.errors import TillbellError
 from config.log import get_logger
+from dispatcher.hints import NO_HINTS, Hints, in_batches
 from dispatcher.mailboxes import feed
 from dispatcher.replay import arm, copy
 from dispatcher.replay_jobs import ReplayState, get
@@ -41,24 +42,30 @@ class _LeaseLost(Exception):
     """The replay was paused, cancelled or taken by another while a step was under way."""
 
 
-def run_once(units: UnitsOfWork, now: datetime, *, replay_id: str | None = None) -> int:
+def run_once(
+    units: UnitsOfWork, now: datetime, hints: Hints = NO_HINTS, *, replay_id: str | None = None
+) -> int:
     """Make one step of one running replay that is due, and return how many deliveries it armed.
 
     Any number of workers may call it: a replay is stepped by one at a time. A step that fails is
-    rolled back and written down as the replay's ``problem``; it is tried again later.
+    rolled back and written down as the replay's ``problem``; it is tried again later. After the
+    commit the mailboxes are hinted, so that nothing armed waits for the sweep.
     """
     job = _lease(units, now, replay_id)
     if job is None:
         return 0
     try:
         with units.begin(actor=job["actor"], source="replay") as work:
-            return _step(work, job, now)
+            armed, fed = _step(work, job, now)
     except _LeaseLost:
         return 0
     except (TillbellError, SQLAlchemyError) as error:
         log.warning("replay.problem", replay_id=job["id"], reason=str(error)[:200])
         _write_problem(units, job, str(error), now)
         return 0
+    for batch in in_batches(fed if armed else []):
+        hints.drain(batch)
+    return armed
 
 
 def due_at(connection: Connection, *, replay_id: str | None = None) -> datetime | None:
@@ -70,7 +77,12 @@ def due_at(connection: Connection, *, replay_id: str | None = None) -> datetime 
 
 
 def run_to_end(
-    units: UnitsOfWork, clock: Clock, replay_id: str, *, wait: Callable[[float], object]
+    units: UnitsOfWork,
+    clock: Clock,
+    replay_id: str,
+    hints: Hints = NO_HINTS,
+    *,
+    wait: Callable[[float], object],
 ) -> Iterator[dict[str, Any]]:
     """Step one replay as long as it runs, yielding its record each time.
 
@@ -79,7 +91,7 @@ def run_to_end(
     """
     while True:
         clock.sync()
-        run_once(units, clock.now(), replay_id=replay_id)
+        run_once(units, clock.now(), hints, replay_id=replay_id)
         with units.database.read() as connection:
             row = get(connection, replay_id)
             due = due_at(connection, replay_id=replay_id)
@@ -136,7 +148,8 @@ def _lease(units: UnitsOfWork, now: datetime, replay_id: str | None) -> dict[str
     return None if row is None else dict(row)
 
 
-def _step(work: UnitOfWork, job: dict[str, Any], now: datetime) -> int:
+def _step(work: UnitOfWork, job: dict[str, Any], now: datetime) -> tuple[int, list[str]]:
+    """Arm the next batch; return how many that were, and the mailboxes that were fed."""
     connection = work.connection
     quota, wait = pace(job["rate_per_second"])
     wanted = chosen(Selection.from_document(job["selection"]), job["created_at"])
@@ -144,7 +157,8 @@ def _step(work: UnitOfWork, job: dict[str, Any], now: datetime) -> int:
     called = [row for row in batch if row.called]
     ids = [row.id for row in called]
     # Mailboxes first: whoever arms the same deliveries waits here, and then looks again.
-    feed(connection, sorted({row.endpoint_id for row in called}), now)
+    fed = sorted({row.endpoint_id for row in called})
+    feed(connection, fed, now)
     if job["new_ids"]:
         # Later than the replay was asked for, whatever the clocks say: no copy is copied.
         later = max(now, job["created_at"] + timedelta(microseconds=1))
@@ -164,7 +178,7 @@ def _step(work: UnitOfWork, job: dict[str, Any], now: datetime) -> int:
     if len(batch) < quota:
         values |= {"state": ReplayState.COMPLETED, "finished_at": now}
     _advance(connection, job, values)
-    return armed
+    return armed, fed
 
 
 def _next_batch(

@@ -1,4 +1,4 @@
-"""Sealed things of all endpoints: which key each needs, and sealing all anew with the first key.
+"""Everything sealed at rest: which key each thing needs, and sealing all anew with the first key.
 
 To retire a key: put a new one first in ``TILLBELL_SECRET_KEYS``, restart every process, seal all
 anew, and take the old one out when nothing names it any more.
@@ -13,11 +13,18 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, Table, func, literal, select, update
 
 from dispatcher.custom_headers import SEALED_AS
-from dispatcher.secrets import KeyRing, SecretUnreadable, bound_to
 from dispatcher.tables import endpoint_secrets, endpoints
+from engine import invitations, stock_items
 from engine.database import Database
+from engine.errors import SecretUnreadable
+from engine.program_tables import reseller_invitations
+from engine.sealing import KeyRing, bound_to
+from engine.stock_transfer_tables import stock_items as item_rows
+from engine.upstream_tables import CALLBACK, TOKEN, upstreams
 
 BATCH_ROWS = 500
+#: Of one place; serials may be very many, and a key that is missing shows in the newest.
+TRIED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,15 @@ class Place:
         return self.owners.with_only_columns(*first, *self.owners.selected_columns).where(
             self.key_id.is_not(None)
         )
+
+
+def _of_tenant(
+    name: str, table: Table, kind: str, columns: tuple[str, str] = ("key_id", "ciphertext")
+) -> Place:
+    """Return the place of things that a tenant owns by its row's own id."""
+    owners = select(table.c.tenant_id, table.c.id.label("endpoint_id"), literal(kind).label("kind"))
+    key_id, ciphertext = columns
+    return Place(name, table, table.c[key_id], table.c[ciphertext], owners)
 
 
 PLACES = (
@@ -59,6 +75,10 @@ PLACES = (
             literal(SEALED_AS).label("kind"),
         ),
     ),
+    _of_tenant("serials", item_rows, stock_items.SEALED_AS),
+    _of_tenant("emails", reseller_invitations, invitations.SEALED_AS),
+    _of_tenant("upstream_tokens", upstreams, TOKEN, ("token_key_id", "token_sealed")),
+    _of_tenant("upstream_callbacks", upstreams, CALLBACK, ("callback_key_id", "callback_sealed")),
 )
 
 
@@ -95,15 +115,21 @@ def usage(connection: Connection, keyring: KeyRing) -> list[dict[str, Any]]:
 
 
 def unreadable(connection: Connection, keyring: KeyRing) -> tuple[int, list[str]]:
-    """Try everything that is sealed; return how much there is, and why some stays shut."""
-    found = [_open(keyring, row) for place in PLACES for row in connection.execute(place.query())]
+    """Try what is sealed, the newest of each place; return how much, and why some stays shut."""
+    found = [
+        _open(keyring, row)
+        for place in PLACES
+        for row in connection.execute(
+            place.query().order_by(place.table.c.id.desc()).limit(TRIED_MAX)
+        )
+    ]
     return len(found), [error.message for error in found if isinstance(error, SecretUnreadable)]
 
 
 def waiting(connection: Connection, keyring: KeyRing) -> int:
     """Return how many things another key than the first has sealed."""
     return sum(
-        row["secrets"] + row["headers"]
+        sum(row[place.name] for place in PLACES)
         for row in usage(connection, keyring)
         if row["key_id"] != keyring.sealing_key_id
     )

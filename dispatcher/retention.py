@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from dispatcher.states import OPEN_STATES
-from dispatcher.tables import attempts, deliveries, rendered_bodies
+from dispatcher.tables import attempts, deliveries, endpoint_secrets, rendered_bodies
 from engine.database import Database
 from engine.ids import first_id
 from engine.settlement_tables import milestones
@@ -145,6 +145,14 @@ def steps(*, bodies: timedelta, attempts_kept: timedelta, dedupe: timedelta) -> 
             chosen=_events,
             remove=_remove_events,
         ),
+        Step(
+            name="secrets",
+            kept=timedelta(0),
+            table=endpoint_secrets,
+            order=("expires_at", "id"),
+            chosen=lambda cutoff: endpoint_secrets.c.expires_at <= cutoff,
+            remove=_remove_secrets,
+        ),
     )
 
 
@@ -221,6 +229,13 @@ def _remove_events(connection: Connection, keys: Sequence[Key]) -> Mapping[str, 
     ids = [key[0] for key in keys]
     connection.execute(delete(rendered_bodies).where(rendered_bodies.c.event_id.in_(ids)))
     connection.execute(delete(events).where(events.c.id.in_(ids)))
+    return {}
+
+
+def _remove_secrets(connection: Connection, keys: Sequence[Key]) -> Mapping[str, int]:
+    """Destroy secrets whose time is over; nobody verifies with them any more."""
+    ids = [secret_id for _, secret_id in keys]
+    connection.execute(delete(endpoint_secrets).where(endpoint_secrets.c.id.in_(ids)))
     return {}
 
 

@@ -81,13 +81,17 @@ def _typed(statement: str) -> TextClause:
 _SQLITE = (_typed(_ATTEMPT_SQLITE), _typed(_DELIVERY_SQLITE))
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> None:
+def settle(
+    connection: Connection, settlements: Sequence[Settlement], now: datetime
+) -> list[tuple[str, str]]:
     """Record attempts and move their deliveries, in the caller's transaction (1,000 at most).
 
-    An endpoint whose receiver asked for it is disabled with its notice, once.
+    An endpoint whose receiver asked for it is disabled with its notice, once; return those that
+    were, each with the reason.
     """
+    disabled: list[tuple[str, str]] = []
     if not settlements:
-        return
+        return disabled
     rows = [_row(each) for each in settlements]
     if connection.dialect.name == "sqlite":
         for statement in _SQLITE:
@@ -96,14 +100,16 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
         # One JSON text costs a tenth of what the driver takes to write thirteen arrays.
         connection.execute(_POSTGRESQL, {"rows": orjson.dumps(rows).decode()})
     for each in settlements:
-        if each.outcome.disable is not None:
-            disable_once(connection, each.endpoint_id, each.outcome.disable, now)
+        reason = each.outcome.disable
+        if reason is not None and disable_once(connection, each.endpoint_id, reason, now):
+            disabled.append((each.endpoint_id, reason))
         if each.holds_line is not None:
             _mark_head(connection, each)
+    return disabled
 
 
 def defer(connection: Connection, deferrals: Sequence[Deferral]) -> None:
-    """Move deliveries without an attempt: behind their head, or to failed when given up."""
+    """Move deliveries without an attempt: behind their head, or to its end when given up."""
     for each in deferrals:
         held = exists().where(
             mailboxes.c.endpoint_id == each.endpoint_id,
@@ -112,7 +118,7 @@ def defer(connection: Connection, deferrals: Sequence[Deferral]) -> None:
         )
         values: dict[str, Any] = {"next_attempt_at": each.next_attempt_at}
         if each.next_attempt_at is None:
-            values |= {"state": "failed", "last_error": each.error, "settled_at": each.at}
+            values |= {"state": each.ends_as, "last_error": each.error, "settled_at": each.at}
         connection.execute(
             update(deliveries)
             .where(deliveries.c.id == each.delivery_id, deliveries.c.attempts == each.attempts)

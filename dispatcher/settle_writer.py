@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,6 +16,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from config.clock import Clock
 from config.log import get_logger
+from dispatcher.facts import (
+    UNWATCHED,
+    DeliveryParked,
+    EndpointDisabled,
+    Fact,
+    LeaseLost,
+    SettleCommitted,
+    Watch,
+)
 from dispatcher.health import Failing, Health, Notice
 from dispatcher.mailboxes import release
 from dispatcher.notices import tell
@@ -27,8 +36,8 @@ from engine.errors import DatabaseUnavailable
 log = get_logger("settle")
 
 ROWS_PER_TRANSACTION = 1000
-#: Settlements that may wait before the drains are held up.
-BACKLOG_MAX = 8000
+#: Settlements that may wait before the drains are held up: a kill makes each of them again.
+BACKLOG_MAX = 1000
 #: Commits are at least this far apart, so that rows gather into batches.
 COMMIT_INTERVAL_SECONDS = 0.025
 RETRY_SECONDS = 0.5
@@ -94,16 +103,22 @@ class _Batch:
         ]
 
 
+@dataclass(slots=True)
+class _Written:
+    """What one commit came to: when mailboxes given back are due, endpoints it disabled and why."""
+
+    due_at: dict[str, datetime | None] = field(default_factory=dict)
+    disabled: list[tuple[str, str]] = field(default_factory=list)
+
+
 class SettleWriter:
     """Takes settlements and releases from the event loop, in order, and commits them in groups."""
 
-    def __init__(
-        self, database: Database, clock: Clock, observe: Callable[[Settlement], None] | None = None
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, watch: Watch = UNWATCHED) -> None:
         self.settled = 0
         self._database = database
         self._clock = clock
-        self._observe = observe
+        self._watch = watch
         self._items: deque[Item] = deque()
         self._wake = threading.Event()
         self._stopping = False
@@ -181,10 +196,11 @@ class SettleWriter:
 
         A group that the database refuses is written item by item: one bad row stops nobody.
         """
-        due_at: dict[str, datetime | None] = {}
+        written = _Written()
         while True:
+            began = time.monotonic()
             try:
-                due_at = self._write(batch)
+                written = self._write(batch)
                 break
             except (OperationalError, DatabaseUnavailable) as error:
                 log.warning("settle.retried", rows=len(batch.settlements), reason=str(error)[:200])
@@ -198,11 +214,12 @@ class SettleWriter:
                 self._park(batch.settlements)
                 break
         self.settled += len(batch.settlements)
-        if self._observe is not None:
-            for settlement in batch.settlements:
-                self._observe(settlement)
+        for settlement in batch.settlements:
+            self._watch.observe(settlement)
+        for fact in _facts(batch, written, time.monotonic() - began):
+            self._watch.emit(fact)
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._written, batch.releases, due_at)
+        self._loop.call_soon_threadsafe(self._written, batch.releases, written.due_at)
 
     def _park(self, refused: Sequence[Settlement]) -> None:
         """Give up deliveries whose attempt the database will not take, or they go out for ever."""
@@ -213,21 +230,24 @@ class SettleWriter:
         ]
         if parked:
             self._commit(_Batch(deferrals=parked))
+        for each in parked:
+            self._watch.emit(DeliveryParked(delivery_id=each.delivery_id, reason=REFUSED))
 
-    def _write(self, batch: _Batch) -> dict[str, datetime | None]:
-        """Write one group in one transaction; return when each mailbox given back is due."""
+    def _write(self, batch: _Batch) -> _Written:
+        """Write one group in one transaction."""
         now = self._clock.now()
+        written = _Written()
         with self._database.write() as connection:
             keep_bodies(connection, batch.bodies)
-            settle(connection, batch.settlements, now)
+            written.disabled += settle(connection, batch.settlements, now)
             defer(connection, batch.deferrals)
             plain = [(r.endpoint_id, r.lease_token) for r in batch.releases if r.parting.plain]
-            due_at = release(connection, plain)
+            written.due_at |= release(connection, plain)
             # In the one order in which mailbox rows are locked.
             for each in sorted(batch.releases, key=lambda one: one.endpoint_id):
                 if not each.parting.plain:
-                    due_at |= _part(connection, each, now)
-        return due_at
+                    _part(connection, each, now, written)
+        return written
 
     def _written(self, releases: list[Release], due_at: dict[str, datetime | None]) -> None:
         assert self._room is not None
@@ -238,18 +258,33 @@ class SettleWriter:
                 each.done.set_result(due_at.get(each.endpoint_id))
 
 
-def _part(connection: Connection, each: Release, now: datetime) -> dict[str, datetime | None]:
+def _part(connection: Connection, each: Release, now: datetime, written: _Written) -> None:
     """Give one mailbox back with what its drain learned of the endpoint."""
     parting = each.parting
-    due_at = release(
+    written.due_at |= release(
         connection,
         [(each.endpoint_id, each.lease_token)],
         blocked_until=parting.blocked_until,
         health=parting.health,
     )
-    if parting.failing is not None:
-        tell(connection, each.endpoint_id, parting.failing, parting.told, now)
-    return due_at
+    if parting.failing is None:
+        return
+    if tell(connection, each.endpoint_id, parting.failing, parting.told, now) is Notice.DISABLED:
+        written.disabled.append((each.endpoint_id, "failing"))
+
+
+def _facts(batch: _Batch, written: _Written, duration_seconds: float) -> Iterator[Fact]:
+    """Yield what one commit says, besides its attempts."""
+    yield SettleCommitted(
+        rows=len(batch.settlements),
+        releases=len(batch.releases),
+        duration_seconds=duration_seconds,
+    )
+    for endpoint_id, reason in written.disabled:
+        yield EndpointDisabled(endpoint_id=endpoint_id, reason=reason)
+    for each in batch.releases:
+        if each.endpoint_id not in written.due_at:
+            yield LeaseLost(endpoint_id=each.endpoint_id, lease_token=each.lease_token)
 
 
 Item = Settlement | Deferral | Release | Kept

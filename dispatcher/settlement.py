@@ -9,13 +9,17 @@ from dispatcher.outcome import Outcome, Verdict
 from dispatcher.retry import RetryPolicy
 from dispatcher.states import DeliveryState
 
+#: Why a delivery ends without an attempt: nobody wants it any more, or its endpoint does not.
+EXPIRED, UNSUBSCRIBED = "expired", "unsubscribed"
+
 
 class Settlement(NamedTuple):
     """One attempt and what it led to: a row for ``attempts`` and a change of one delivery.
 
     ``lease_token`` and ``number`` are the fence: the delivery changes only while the lease stands
     and no other attempt was counted in between. ``holds_line`` is for ordered mailboxes: whether
-    the others wait for this delivery from now on.
+    the others wait for this delivery from now on. ``due_at`` is when the attempt could have
+    been made at the earliest: for the first one the event's commit.
     """
 
     delivery_id: str
@@ -30,12 +34,14 @@ class Settlement(NamedTuple):
     next_attempt_at: datetime | None
     settled_at: datetime | None
     holds_line: bool | None = None
+    due_at: datetime | None = None
 
 
 class Deferral(NamedTuple):
     """A delivery moved without an attempt: later behind its head, or given up.
 
-    ``next_attempt_at`` None fails it with ``error``; the fence is the lease and ``attempts``.
+    ``next_attempt_at`` None ends it in ``ends_as`` with ``error``; the fence is the lease and
+    ``attempts``.
     """
 
     delivery_id: str
@@ -45,6 +51,7 @@ class Deferral(NamedTuple):
     next_attempt_at: datetime | None
     error: str | None
     at: datetime
+    ends_as: DeliveryState = DeliveryState.FAILED
 
 
 def decide(

@@ -8,12 +8,14 @@ unlike Standard Webhooks, whose key are the bytes that text stands for.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from hmac import HMAC
+from hmac import HMAC, compare_digest
 
 import orjson
 
+from dispatcher.errors import SignatureRefused
 from dispatcher.signing import encode_secret, keyed_hash, signed_content
 
 #: The events of document 002 that have another name here; every other name has colons for dots.
@@ -66,3 +68,36 @@ def headers(
 @lru_cache(10_000)
 def _keyed_by_text(secret: bytes) -> HMAC:
     return keyed_hash(encode_secret(secret).encode())
+
+
+def verify(
+    secret: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    tolerance_seconds: int = 300,
+) -> str:
+    """Return the delivery id of a message that is signed lately with this secret (document 002).
+
+    ``secret`` is the text its owner was shown; header names are in lower case. Raises
+    SignatureRefused.
+    """
+    delivery_id = headers.get("x-shoppex-delivery", "")
+    parts = dict(
+        part.split("=", 1)
+        for part in headers.get("x-shoppex-signature-v2", "").split(",")
+        if "=" in part
+    )
+    timestamp = parts.get("t", "")
+    lately = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12
+    if not lately or abs(now.timestamp() - int(timestamp)) > tolerance_seconds:
+        raise SignatureRefused("the message was not signed lately", reason="timestamp")
+    if not delivery_id or "." in delivery_id or len(delivery_id) > 200:
+        raise SignatureRefused("the message has no usable delivery id", reason="message_id")
+    keyed = keyed_hash(secret.encode()).copy()
+    keyed.update(signed_content(delivery_id, int(timestamp), body))
+    if not compare_digest(keyed.hexdigest().encode(), parts.get("h", "").encode()):
+        raise SignatureRefused(
+            "no signature fits the secret and these exact bytes", reason="signature"
+        )
+    return delivery_id

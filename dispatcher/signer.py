@@ -13,8 +13,9 @@ from config.log import get_logger
 from dispatcher import custom_headers, endpoint_secrets
 from dispatcher.endpoint_secrets import Held, Kind
 from dispatcher.request import build_headers
-from dispatcher.secrets import KeyRing, SecretUnreadable
 from dispatcher.signing import V1A
+from engine.errors import SecretUnreadable
+from engine.sealing import KeyRing
 
 log = get_logger("secrets")
 
@@ -96,4 +97,4 @@ def _signer(
 
 
 def _counting(secrets: Sequence[Held], now: datetime) -> list[bytes]:
-    return [each.plain for each in secrets if each.counts_at(now)]
+    return [each.plain for each in secrets if each.counts_at(now)] if secrets else []

@@ -12,7 +12,7 @@ class DeliveryState(StrEnum):
     RETRYING = "retrying"  #: the last attempt failed, another is scheduled
     SUCCEEDED = "succeeded"  #: the receiver answered 2xx
     FAILED = "failed"  #: the schedule is used up, or the receiver or we gave up
-    CANCELLED = "cancelled"  #: nothing will be sent: endpoint disabled or deleted
+    CANCELLED = "cancelled"  #: nothing will be sent: endpoint disabled, deleted, or deaf to it
 
 
 OPEN_STATES = (DeliveryState.PENDING, DeliveryState.RETRYING)

@@ -40,14 +40,27 @@ def expand(patterns: Sequence[str], known_types: Sequence[str]) -> list[str]:
 
 
 def subscribe(
-    connection: Connection, endpoint_id: str, tenant_id: str, patterns: Sequence[str]
+    connection: Connection,
+    endpoint_id: str,
+    tenant_id: str,
+    patterns: Sequence[str],
+    now: datetime,
 ) -> None:
-    """Replace what an endpoint hears by what ``patterns`` cover now."""
+    """Replace what an endpoint hears by what ``patterns`` cover; what it heard it hears on."""
     _lock_types(connection, exclusive=False)
     types = expand(patterns, catalogue.known_types(connection))
+    mine = subscriptions.c.endpoint_id == endpoint_id
+    heard = select(subscriptions.c.event_type, subscriptions.c.since).where(mine)
+    since = {row.event_type: row.since for row in connection.execute(heard)}
     unsubscribe(connection, endpoint_id)
     rows = [
-        {"tenant_id": tenant_id, "event_type": each, "endpoint_id": endpoint_id} for each in types
+        {
+            "tenant_id": tenant_id,
+            "event_type": each,
+            "endpoint_id": endpoint_id,
+            "since": since.get(each, now),
+        }
+        for each in types
     ]
     connection.execute(insert(subscriptions), rows)
 
@@ -70,7 +83,7 @@ def register_type(
         endpoints.c.deleted_at.is_(None)
     )
     rows = [
-        {"tenant_id": row.tenant_id, "event_type": name, "endpoint_id": row.id}
+        {"tenant_id": row.tenant_id, "event_type": name, "endpoint_id": row.id, "since": now}
         for row in connection.execute(alive)
         if any(matches(pattern, name) for pattern in row.events)
     ]

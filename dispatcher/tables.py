@@ -58,6 +58,8 @@ endpoints = Table(
     Column("failing_notices", Integer, nullable=False, server_default=text("0")),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    # When it was last enabled again: what it missed until then is made good.
+    Column("enabled_at", UtcTime),
     Column("deleted_at", UtcTime),
 )
 Index("ix_endpoints_tenant_id", endpoints.c.tenant_id)
@@ -80,6 +82,13 @@ endpoint_secrets = Table(
     Column("expires_at", UtcTime),
 )
 Index("ix_endpoint_secrets_endpoint_id", endpoint_secrets.c.endpoint_id)
+Index(
+    "ix_endpoint_secrets_expires_at",
+    endpoint_secrets.c.expires_at,
+    endpoint_secrets.c.id,
+    postgresql_where=text("expires_at IS NOT NULL"),
+    sqlite_where=text("expires_at IS NOT NULL"),
+)
 
 #: Which endpoint hears which type: the fan-out is one join on this table.
 subscriptions = Table(
@@ -88,6 +97,8 @@ subscriptions = Table(
     Column("tenant_id", Id, primary_key=True),
     Column("event_type", String(100), primary_key=True),
     Column("endpoint_id", Id, ForeignKey("endpoints.id"), primary_key=True),
+    # What was raised earlier was not for this endpoint.
+    Column("since", UtcTime, nullable=False),
 )
 
 #: One row per endpoint: when it is next due, who holds it, and what holds it back.
@@ -163,6 +174,14 @@ Index(
     postgresql_where=text("state IN ('failed', 'cancelled')"),
     sqlite_where=text("state IN ('failed', 'cancelled')"),
 )
+#: What ended badly since somebody last looked.
+Index(
+    "ix_deliveries_failed_settled",
+    deliveries.c.settled_at,
+    deliveries.c.id,
+    postgresql_where=text("state IN ('failed', 'cancelled')"),
+    sqlite_where=text("state IN ('failed', 'cancelled')"),
+)
 
 #: A day's deliveries, for its manifests. A BRIN index costs the hot path next to nothing: rows come
 #: in the order of their time, so one entry describes a hundred pages.
@@ -214,6 +233,8 @@ replays = Table(
     Column("next_step_at", UtcTime),
     Column("lease_until", UtcTime),
     Column("problem", String(500)),
+    # Who paused, resumed or cancelled it, and when.
+    Column("changes", Document),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime),
     Column("finished_at", UtcTime),

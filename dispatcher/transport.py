@@ -16,7 +16,7 @@ from dispatcher.deadlines import DeadlineWatch
 from dispatcher.dial import Dialer, Proxy
 from dispatcher.egress import EgressPolicy, Reach, Target, check_url
 from dispatcher.errors import CallbackFailed, EndpointUrlRefused
-from dispatcher.http_connection import Answer, HttpConnection, StaleConnection
+from dispatcher.http_connection import KEPT_BYTES_MAX, Answer, HttpConnection, StaleConnection
 from dispatcher.http_pool import IdlePool
 from dispatcher.http_types import AsyncBaseTransport, Headers, Request, Response
 from dispatcher.resolve import Lookup, Resolution, Resolver
@@ -66,14 +66,17 @@ class CallbackTransport(AsyncBaseTransport):
         deadline_seconds: float = 15.0,
         connect_seconds: float = 5.0,
         connections_idle_seconds: float = 30.0,
-        connections_idle_max: int = 1000,
-        connections_idle_per_address_max: int = 200,
+        connections_idle_max: int = 2000,
+        connections_idle_per_address_max: int = 500,
+        kept_bytes_max: int = KEPT_BYTES_MAX,
     ) -> None:
         """Prepare; nothing is opened before the first call.
 
         ``resolver`` finds the addresses of a name instead of the system; ``proxy`` is the CONNECT
         proxy ``http://host:port``. Raises InvalidInput for a proxy that cannot be used.
         """
+        #: How much of an answer's body is kept.
+        self.kept_bytes_max = kept_bytes_max
         self._deadline_seconds = deadline_seconds
         self._resolver = Resolver(policy, resolver)
         self._dialer = Dialer(
@@ -96,7 +99,7 @@ class CallbackTransport(AsyncBaseTransport):
     # -- two doors -------------------------------------------------------------------------------
 
     async def handle_async_request(self, request: Request) -> Response:
-        """Send ``request`` and return the answer, its body cut to 4 KiB and never decoded.
+        """Send ``request`` and return the answer, its body cut and never decoded.
 
         ``request.extensions["deadline_seconds"]`` replaces the deadline for this call; the answer's
         extensions hold ``truncated`` and ``remote_ip``. Raises CallbackFailed.

@@ -20,8 +20,10 @@ from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher.drain import Drainer
 from dispatcher.facts import Emit, Fact, HintLost, line_of
+from dispatcher.hints import Hints
 from dispatcher.relay import Relay
 from engine.errors import DatabaseUnavailable
+from worker.redis_broker import BellBroker
 
 log = get_logger("broker")
 
@@ -32,8 +34,8 @@ DRAIN = "drain_mailboxes"
 COALESCE_SECONDS = 0.005
 #: After a failure hints are dropped this long: the sweep finds what they would have said.
 SILENCE_SECONDS = 1.0
-#: The consumer polls; these keep an idle queue's latency near 10 ms (ceilings E).
-WORKER_TIMEOUT_MILLISECONDS = 15
+#: How long an idle consumer sleeps before it waits for the bell.
+WORKER_TIMEOUT_MILLISECONDS = 5
 HEARTBEAT_TIMEOUT_MILLISECONDS = 15_000
 MAINTENANCE_CHANCE = 10_000
 #: A hint that failed is of no use to anybody; Dramatiq would keep it for a week.
@@ -57,7 +59,7 @@ def create_broker(url: str) -> dramatiq.Broker:
     if url == "memory://":
         broker: dramatiq.Broker = StubBroker(middleware=middleware)
     else:
-        broker = RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it untyped
+        broker = BellBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it untyped
             # Given a URL, Dramatiq would drop the timeouts.
             client=Redis.from_url(url, socket_connect_timeout=1, socket_timeout=10),
             middleware=middleware,
@@ -101,6 +103,26 @@ def declare_actors(broker: dramatiq.Broker, relay: Relay, drainer: Drainer) -> N
 
     dramatiq.actor(actor_name=RELAY, queue_name=QUEUE, broker=broker)(relay_outbox)
     dramatiq.actor(actor_name=DRAIN, queue_name=QUEUE, broker=broker)(drain_mailboxes)
+
+
+class DrainHere:
+    """Drains in this process what its relay feeds: another way through the broker would cost time.
+
+    A drainer that is half full passes it on, so that other workers have their share.
+    """
+
+    def __init__(self, drainer: Drainer, others: Hints) -> None:
+        self._drainer = drainer
+        self._others = others
+
+    def relay(self) -> None:
+        """Say that the outbox holds something."""
+        self._others.relay()
+
+    def drain(self, endpoint_ids: Sequence[str]) -> None:
+        """Lease these mailboxes soon, here or elsewhere."""
+        if not self._drainer.take_soon(endpoint_ids):
+            self._others.drain(endpoint_ids)
 
 
 def create_worker(broker: dramatiq.Broker, *, threads: int) -> dramatiq.Worker:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -103,14 +102,11 @@ class Telemetry:
         for tell in self._also:
             tell(fact)
 
-    def observe(self, settlement: Settlement, due_at: datetime | None = None) -> None:
-        """Emit what one settled attempt says; cheap while nobody wants its fact.
-
-        ``due_at`` is when the attempt could have been made at the earliest.
-        """
-        state, error = settlement.state, settlement.outcome.error
+    def observe(self, settlement: Settlement) -> None:
+        """Emit what one settled attempt says; cheap while nobody wants its fact."""
+        state, error, due_at = settlement.state, settlement.outcome.error, settlement.due_at
         if self._also or error == BLOCKED_ADDRESS or self._is_on(_ATTEMPT_LEVELS[state]):
-            for fact in of_settlement(settlement, due_at):
+            for fact in of_settlement(settlement):
                 self.emit(fact)
             return
         self._count_attempt(state, settlement.duration_ms, error)

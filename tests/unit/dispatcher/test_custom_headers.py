@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.custom_headers import check_headers, from_lines, opened, sealed
-from dispatcher.errors import SecretUnreadable
-from dispatcher.secrets import KeyRing
 from dispatcher.transport import OWN_HEADERS
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, SecretUnreadable
+from engine.sealing import KeyRing
 
 CANARY = "canary-of-a-credential"
 RING = KeyRing([b"k" * 32])

@@ -127,7 +127,7 @@ def words(found: Life) -> str:
     [
         (life(), "Attempt 1 of 3 has been due since 2026-03-02 09:20:00Z (10 min ago)"),
         (life(delivery=LATER), "Attempt 2 of 3 is due at 2026-03-02 09:34:00Z (in 4 min)."),
-        (life(delivery={**LATER, "trigger": "manual"}), "Attempt 2 of 3, asked for by hand, is"),
+        (life(delivery={**LATER, "trigger": "manual"}), "The attempt asked for by hand is due at"),
         (life(delivery=delivery(attempts=5, attempts_before=5)), "Attempt 1 of 3"),
         (life(delivery=delivery(attempts=4)), "Attempt 5 of 5"),
         (
@@ -143,6 +143,8 @@ def words(found: Life) -> str:
             life(endpoint=endpoint(state="disabled", state_reason="gone")),
             "cancels it: the endpoint is disabled (gone) since 2026-03-02 08:30:00Z",
         ),
+        (life(pattern=None), "cancels it: the endpoint no longer hears this type since"),
+        (life(pattern=None, delivery=delivery(trigger="manual")), "asked for by hand has been due"),
         (life(ahead=7), "7 open deliveries of the endpoint fall due before it."),
         (life(mailbox=mailbox(due_at=None)), "reconcile run --check K08"),
     ],
@@ -189,6 +191,13 @@ ENDED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         {"deleted_at": ago(hours=1)},
         "endpoint_deleted",
         "the endpoint was deleted",
+    ),
+    (
+        "no longer heard",
+        settled("cancelled", 1, last_error="unsubscribed"),
+        {},
+        "unsubscribed",
+        "the endpoint no longer heard this type; 'tillbell deliveries replay",
     ),
     *(
         (code, settled("failed", 1, last_error=f"{code}: why"), {}, code, ENDINGS[code])

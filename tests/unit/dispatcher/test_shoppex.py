@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.shoppex import event_name, headers, render
+from dispatcher.shoppex import NAMES, event_name, headers, render
 from dispatcher.signing import decode_secret, new_secret
 from engine.catalogue import CATALOGUE
 from engine.events import EventDraft, render_body
@@ -46,7 +46,7 @@ def test_every_name_of_document_002_is_reached(colon: str, dotted: str) -> None:
     assert colon == event_name(dotted)
 
 
-@pytest.mark.parametrize("type_name", sorted(CATALOGUE))
+@pytest.mark.parametrize("type_name", sorted(CATALOGUE.keys() - NAMES.keys()))
 def test_every_other_name_has_colons_for_dots(type_name: str) -> None:
     """No type is left out, and none is mistaken for one of document 002's."""
     assert type_name.replace(".", ":") == event_name(type_name)
