@@ -7,26 +7,20 @@ can bear, writes the chain of entries and evaluates the wallets' thresholds, all
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, insert, select, tuple_, update
+from sqlalchemy import Connection, insert, select
 
-from engine import accounts, wallet_levels
+from engine import accounts, ledger_holds, posting_rules, wallet_levels, wallet_statement
 from engine.accounts import Change, Key
-from engine.errors import (
-    BooksDoNotBalance,
-    IdempotencyKeyReused,
-    InsufficientBalance,
-    InvalidStatus,
-    NotFound,
-)
+from engine.errors import AlreadyReversed, IdempotencyKeyReused, InsufficientBalance
 from engine.ids import new_id
+from engine.ledger_chain import entry_digest, transaction_digest
 from engine.ledger_tables import holds, ledger_accounts, ledger_entries, ledger_transactions
 from engine.money import money_fields
-from engine.postings import WALLET, Close, Entry, Posting
+from engine.postings import WALLET, Entry, Posting
 from engine.unit_of_work import UnitOfWork
 from engine.upserts import insert_missing
 
@@ -46,41 +40,41 @@ class Draft:
 def post(work: UnitOfWork, posting: Posting) -> dict[str, Any]:
     """Write one posting and return its transaction row; the same key again returns the first.
 
-    Raises BooksDoNotBalance (a defect), IdempotencyKeyReused, InsufficientBalance for a
-    discretionary debit the wallet cannot bear, InvalidAmount, or NotFound (no such open hold).
+    Raises BooksDoNotBalance (a defect), IdempotencyKeyReused, AlreadyReversed,
+    InsufficientBalance for a discretionary debit the wallet cannot bear, InvalidAmount,
+    UnknownAccount, AccountFrozen, or NotFound (no such open hold).
     """
-    entries = merged(posting.entries)
+    entries = posting_rules.check(posting, work.now)
     transaction, is_new = _begin(work, posting)
     if not is_new:
         return transaction
-    draft = Draft(posting, transaction, entries, _open_holds(work.connection, posting.closes))
+    closing = ledger_holds.find_open(work.connection, posting.closes)
+    posting_rules.check_captures(posting, entries, closing)
+    draft = Draft(posting, transaction, entries, closing)
     changes = _changes(draft)
     draft.before = accounts.lock(work.connection, set(changes), posting.currency)
+    accounts.require_open(draft.before.values())
     draft.after = {key: accounts.changed(row, changes[key]) for key, row in draft.before.items()}
     limits = wallet_levels.limits_of(work, {book for book, code in changes if code == WALLET})
     _require_funds(work.connection, draft, limits)
+    rows = _entries(work, draft)
     if changes:
         accounts.store(work.connection, draft.after.values())
-    _write_entries(work, draft)
-    _write_holds(work, draft)
+    if rows:
+        work.connection.execute(insert(ledger_entries), rows)
+    ledger_holds.write(work, transaction["id"], posting, draft.closing)
+    wallet_statement.write(
+        work,
+        posting,
+        transaction,
+        before=draft.before,
+        entries=entries,
+        closing=draft.closing,
+    )
     for tenant_id, wallet in sorted(limits.items()):
         figures = wallet_levels.figures_of(draft.after[tenant_id, WALLET], wallet)
         wallet_levels.watch(work, wallet, figures)
     return transaction
-
-
-def merged(entries: Iterable[Entry]) -> dict[Key, int]:
-    """Return one signed amount per account, or raise BooksDoNotBalance naming the book."""
-    amounts: dict[Key, int] = {}
-    books: dict[str, int] = {}
-    for entry in entries:
-        key = (entry.book, entry.code)
-        amounts[key] = amounts.get(key, 0) + entry.amount_minor
-        books[entry.book] = books.get(entry.book, 0) + entry.amount_minor
-    for book, total in books.items():
-        if total:
-            raise BooksDoNotBalance(f"book {book} is off by {total} minor units", book=book)
-    return {key: amount for key, amount in amounts.items() if amount}
 
 
 def entries_of(connection: Connection, transaction_id: str) -> tuple[Entry, ...]:
@@ -103,10 +97,26 @@ def has_open_hold(connection: Connection, reason: str, reference_id: str) -> boo
     return connection.execute(found).first() is not None
 
 
+def already_reversed(transaction_id: str, reversed_by: str) -> AlreadyReversed:
+    """Return the refusal of a second reversal."""
+    return AlreadyReversed(
+        f"transaction {transaction_id} was reversed already, by {reversed_by}",
+        transaction_id=transaction_id,
+        reversed_by=reversed_by,
+    )
+
+
+def key_reused(idempotency_key: str) -> IdempotencyKeyReused:
+    """Return the refusal of a key that names another posting."""
+    return IdempotencyKeyReused(
+        f"key {idempotency_key!r} names another posting already", idempotency_key=idempotency_key
+    )
+
+
 def _begin(work: UnitOfWork, posting: Posting) -> tuple[dict[str, Any], bool]:
     """Take the idempotency key; a repetition waits for the first and finds its row."""
     content = orjson.dumps(asdict(posting), option=orjson.OPT_SORT_KEYS)
-    row = {
+    row: dict[str, Any] = {
         "id": new_id(),
         "kind": posting.kind,
         "reference_type": posting.reference_type,
@@ -115,35 +125,30 @@ def _begin(work: UnitOfWork, posting: Posting) -> tuple[dict[str, Any], bool]:
         "idempotency_key": posting.idempotency_key,
         "fingerprint": hashlib.sha256(content).hexdigest(),
         "reverses_id": posting.reverses_id,
-        "event_at": work.now,
+        "metadata": posting.metadata,
+        "posted_by": work.actor,
+        "event_at": posting.event_at or work.now,
         "created_at": work.now,
     }
-    if insert_missing(work.connection, ledger_transactions, [row], ["idempotency_key"]):
+    row["digest"] = transaction_digest(row)
+    if insert_missing(work.connection, ledger_transactions, [row]):
         return row, True
-    same_key = ledger_transactions.c.idempotency_key == posting.idempotency_key
-    standing = work.connection.execute(select(ledger_transactions).where(same_key)).mappings().one()
+    return _standing(work.connection, row), False
+
+
+def _standing(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the transaction that was written first; raise when it is not the same request."""
+    table = ledger_transactions.c
+    same_key = select(ledger_transactions).where(table.idempotency_key == row["idempotency_key"])
+    standing = connection.execute(same_key).mappings().first()
+    if standing is None:
+        reversed_by = connection.execute(
+            select(table.id).where(table.reverses_id == row["reverses_id"])
+        ).scalar_one()
+        raise already_reversed(row["reverses_id"], reversed_by)
     if standing["fingerprint"] != row["fingerprint"]:
-        raise IdempotencyKeyReused(
-            f"key {posting.idempotency_key!r} names another posting already",
-            idempotency_key=posting.idempotency_key,
-        )
-    return dict(standing), False
-
-
-def _open_holds(connection: Connection, closes: tuple[Close, ...]) -> list[dict[str, Any]]:
-    """Return the holds to close, in the order given."""
-    wanted = [(close.reference_id, close.reason) for close in closes]
-    query = select(holds).where(
-        tuple_(holds.c.reference_id, holds.c.reason).in_(wanted), holds.c.status == "open"
-    )
-    found = {
-        (row["reference_id"], row["reason"]): dict(row)
-        for row in (connection.execute(query).mappings() if wanted else ())
-    }
-    for reference_id, reason in wanted:
-        if (reference_id, reason) not in found:
-            raise NotFound(f"no open {reason} hold for {reference_id}", value=reference_id)
-    return [found[key] for key in wanted]
+        raise key_reused(row["idempotency_key"])
+    return dict(standing)
 
 
 def _changes(draft: Draft) -> dict[Key, Change]:
@@ -165,11 +170,19 @@ def _require_funds(connection: Connection, draft: Draft, limits: dict[str, dict[
         if hold.kind == "discretionary":
             figures = _figures(draft, hold.payer_id, limits)
             _require(draft, figures.spendable, hold.amount_minor)
+    buyer_id = draft.posting.spent_by
+    if buyer_id is not None:
+        figures = _figures(draft, buyer_id, limits)
+        _require(draft, figures.spendable, -draft.entries.get((buyer_id, WALLET), 0))
     payer_id = draft.posting.paid_by
     if payer_id is not None:
         # Money owed to others does not keep a debt from being paid; money set aside by choice does.
         figures = _figures(draft, payer_id, limits)
-        left = figures.balance + figures.credit_limit - _discretionary(connection, draft, payer_id)
+        set_aside = ledger_holds.discretionary(connection, payer_id, draft.closing)
+        credit_minor = figures.credit_limit
+        if draft.posting.credit_max_minor is not None:
+            credit_minor = min(credit_minor, draft.posting.credit_max_minor)
+        left = figures.balance + credit_minor - set_aside
         _require(draft, left, -draft.entries.get((payer_id, WALLET), 0))
 
 
@@ -191,55 +204,22 @@ def _require(draft: Draft, left_minor: int, required_minor: int) -> None:
         )
 
 
-def _discretionary(connection: Connection, draft: Draft, payer_id: str) -> int:
-    """Return what stays set aside by choice in a locked wallet."""
-    closing = {row["id"] for row in draft.closing}
-    total = select(func.coalesce(func.sum(holds.c.amount_minor), 0)).where(
-        holds.c.payer_id == payer_id,
-        holds.c.status == "open",
-        holds.c.kind == "discretionary",
-        holds.c.id.not_in(closing),
-    )
-    return int(connection.execute(total).scalar_one())
-
-
-def _write_entries(work: UnitOfWork, draft: Draft) -> None:
-    rows = [
-        {
+def _entries(work: UnitOfWork, draft: Draft) -> list[dict[str, Any]]:
+    """Return the entries of a draft and carry their digests on to the accounts."""
+    rows = []
+    for key, amount_minor in sorted(draft.entries.items()):
+        before, after = draft.before[key], draft.after[key]
+        row: dict[str, Any] = {
             "id": new_id(),
             "transaction_id": draft.transaction["id"],
-            "account_id": draft.after[key]["id"],
+            "account_id": after["id"],
             "amount_minor": amount_minor,
-            "account_version": draft.after[key]["version"],
-            "previous_balance": accounts.balance(draft.before[key]),
-            "current_balance": accounts.balance(draft.after[key]),
+            "account_version": after["version"],
+            "previous_balance": accounts.balance(before),
+            "current_balance": accounts.balance(after),
             "created_at": work.now,
         }
-        for key, amount_minor in sorted(draft.entries.items())
-    ]
-    if rows:
-        work.connection.execute(insert(ledger_entries), rows)
-
-
-def _write_holds(work: UnitOfWork, draft: Draft) -> None:
-    opened = [
-        {
-            "id": new_id(),
-            **asdict(hold),
-            "currency": draft.posting.currency,
-            "status": "open",
-            "opened_by_id": draft.transaction["id"],
-            "created_at": work.now,
-        }
-        for hold in draft.posting.opens
-    ]
-    if opened:
-        work.connection.execute(insert(holds), opened)
-    for row, close in zip(draft.closing, draft.posting.closes, strict=True):
-        closed = work.connection.execute(
-            update(holds)
-            .where(holds.c.id == row["id"], holds.c.status == "open")
-            .values(status=close.status, closed_by_id=draft.transaction["id"], closed_at=work.now)
-        )
-        if closed.rowcount != 1:
-            raise InvalidStatus(f"the hold for {close.reference_id} was closed meanwhile")
+        row["digest"] = entry_digest(before["digest"], draft.transaction["digest"], row)
+        after["digest"] = row["digest"]
+        rows.append(row)
+    return rows

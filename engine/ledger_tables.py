@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -14,10 +15,11 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from engine.database import metadata
-from engine.types import Id, UtcTime
+from engine.types import Bytes, Document, Id, UtcTime
 
 ledger_accounts = Table(
     "ledger_accounts",
@@ -32,9 +34,47 @@ ledger_accounts = Table(
     # Open holds by their side of the account: what will leave a wallet is a pending credit of it.
     Column("pending_debits", BigInteger, nullable=False),
     Column("pending_credits", BigInteger, nullable=False),
-    # The version of the newest entry; a hold does not change it.
+    # The version of the newest entry, and its digest; a hold does not change them.
     Column("version", BigInteger, nullable=False),
+    Column("digest", Bytes, nullable=False),
+    # A frozen account takes no postings; why and since when is in ``account_freezes``.
+    Column("frozen", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("book", "code", "currency"),
+)
+
+#: When and why an account was frozen, and by whom; open while it is.
+account_freezes = Table(
+    "account_freezes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account_id", Id, ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("frozen_by", String(200), nullable=False),
+    Column("frozen_at", UtcTime, nullable=False),
+    Column("unfreeze_reason", String(500)),
+    Column("unfrozen_by", String(200)),
+    Column("unfrozen_at", UtcTime),
+)
+_STANDING = account_freezes.c.unfrozen_at.is_(None)
+Index(
+    "uq_account_freezes_standing",
+    account_freezes.c.account_id,
+    unique=True,
+    sqlite_where=_STANDING,
+    postgresql_where=_STANDING,
+)
+Index("ix_account_freezes_account_id", account_freezes.c.account_id)
+
+#: How far an account's chain was verified, so that the next look reads only what is new.
+ledger_checkpoints = Table(
+    "ledger_checkpoints",
+    metadata,
+    Column("account_id", Id, ForeignKey("ledger_accounts.id"), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("posted_debits", BigInteger, nullable=False),
+    Column("posted_credits", BigInteger, nullable=False),
+    Column("digest", Bytes, nullable=False),
+    Column("verified_at", UtcTime, nullable=False),
 )
 
 ledger_transactions = Table(
@@ -48,17 +88,24 @@ ledger_transactions = Table(
     Column("idempotency_key", String(300), nullable=False, unique=True),
     # What was posted under the key, so that the key cannot be used for something else.
     Column("fingerprint", String(64), nullable=False),
+    # Unique, so a transaction is reversed once whoever races for it.
     Column("reverses_id", Id, ForeignKey("ledger_transactions.id"), unique=True),
+    Column("metadata", Document),
+    Column("posted_by", String(200), nullable=False),
+    # When it happened in the world, and when it was written here.
     Column("event_at", UtcTime, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    # Over all of the above; each of its entries is bound to it.
+    Column("digest", Bytes, nullable=False),
 )
 Index(
     "ix_ledger_transactions_reference",
     ledger_transactions.c.reference_type,
     ledger_transactions.c.reference_id,
 )
+Index("ix_ledger_transactions_kind", ledger_transactions.c.kind, ledger_transactions.c.id)
 
-#: Immutable; together with the account's version the previous and current balance form a chain.
+#: Immutable; version, previous and current balance and digest form a chain (engine.ledger_chain).
 ledger_entries = Table(
     "ledger_entries",
     metadata,
@@ -70,6 +117,7 @@ ledger_entries = Table(
     Column("previous_balance", BigInteger, nullable=False),
     Column("current_balance", BigInteger, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("digest", Bytes, nullable=False),
     UniqueConstraint("account_id", "account_version"),
 )
 Index("ix_ledger_entries_transaction_id", ledger_entries.c.transaction_id)
@@ -87,6 +135,9 @@ holds = Table(
     Column("reason", String(20), nullable=False),
     Column("reference_id", Id, nullable=False),
     Column("status", String(20), nullable=False),
+    # What people said it is for; what expires is freed by the reconciler.
+    Column("note", String(500)),
+    Column("expires_at", UtcTime),
     Column("opened_by_id", Id, ForeignKey("ledger_transactions.id"), nullable=False),
     Column("closed_by_id", Id, ForeignKey("ledger_transactions.id")),
     Column("created_at", UtcTime, nullable=False),
@@ -103,6 +154,17 @@ Index(
 )
 Index("ix_holds_open_payer", holds.c.payer_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_holds_open_payee", holds.c.payee_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_holds_opened_by_id", holds.c.opened_by_id)
+_CLOSED = holds.c.closed_by_id.is_not(None)
+Index("ix_holds_closed_by_id", holds.c.closed_by_id, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
+_EXPIRES = _OPEN & holds.c.expires_at.is_not(None)
+Index(
+    "ix_holds_open_expires_at",
+    holds.c.expires_at,
+    holds.c.id,
+    sqlite_where=_EXPIRES,
+    postgresql_where=_EXPIRES,
+)
 
 #: The limits of a tenant's wallet; its money is the ledger account ``wallet`` of the tenant's book.
 wallets = Table(
@@ -111,9 +173,16 @@ wallets = Table(
     Column("tenant_id", Id, ForeignKey("tenants.id"), primary_key=True),
     Column("currency", String(3), nullable=False),
     Column("credit_limit_minor", BigInteger, nullable=False),
+    Column("min_payout_minor", BigInteger, nullable=False, default=0),
     Column("low_threshold_minor", BigInteger),
+    # From where a low wallet has recovered; null means 10 % above the threshold.
+    Column("rearm_level_minor", BigInteger),
+    # Which figure is compared with the threshold: ``available`` or ``spendable``.
+    Column("low_watch", String(10), nullable=False, default="available"),
     Column("low_state", String(4), nullable=False),
     Column("low_episode", Integer, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
 )
+#: Limits and levels that changed since somebody last looked.
+Index("ix_wallets_updated_at", wallets.c.updated_at)

@@ -6,14 +6,16 @@ liability of the platform. Rules and the worked example: domain.md 2.9.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
 PLATFORM = "platform"
 WALLET = "wallet"
-#: Accounts whose balance is naturally a debit; the others are naturally credits.
-DEBIT_CODES = ("bank", "recv<", "cod_cash", "goods", "inventory", "shortage")
+#: The reason of a hold that people set.
+MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Hold:
     reason: str
     reference_id: str
     payee_id: str | None = None
+    expires_at: datetime | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +51,17 @@ class Close:
     reason: str
     reference_id: str
     status: str
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
     """One ledger transaction: entries and holds that stand or fall together.
 
-    ``paid_by`` names the tenant whose wallet must be able to bear the entries.
+    ``paid_by`` names the tenant whose wallet must be able to bear the entries, with its credit
+    limit or ``credit_max_minor`` of it; ``spent_by`` one that buys by choice, and must keep what it
+    owes others too. ``event_at`` is when it happened in the world, None for now. ``metadata`` is
+    kept with it: JSON values only.
     """
 
     kind: str
@@ -65,7 +73,11 @@ class Posting:
     opens: tuple[Hold, ...] = ()
     closes: tuple[Close, ...] = ()
     paid_by: str | None = None
+    spent_by: str | None = None
+    credit_max_minor: int | None = None
     reverses_id: str | None = None
+    event_at: datetime | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +98,6 @@ class Obligation:
     hop: int
 
 
-def normal_side(code: str) -> str:
-    """Return ``debit`` or ``credit``: the side an account's balance is naturally on."""
-    return "debit" if code.startswith(DEBIT_CODES) or code == WALLET else "credit"
-
-
 def payable(payee_id: str) -> str:
     """Return the code of what a book owes ``payee_id``."""
     return f"pay>{payee_id}"
@@ -101,11 +108,16 @@ def receivable(payer_id: str) -> str:
     return f"recv<{payer_id}"
 
 
+def liability(tenant_id: str) -> str:
+    """Return the code of what the platform owes a tenant: the mirror of its wallet."""
+    return f"wallet_liab:{tenant_id}"
+
+
 def wallet_change(tenant_id: str, amount_minor: int) -> tuple[Entry, Entry]:
     """Return a wallet's change and its mirror in the platform's book; a counterpart must follow."""
     return (
         Entry(tenant_id, WALLET, amount_minor),
-        Entry(PLATFORM, f"wallet_liab:{tenant_id}", -amount_minor),
+        Entry(PLATFORM, liability(tenant_id), -amount_minor),
     )
 
 
@@ -115,6 +127,34 @@ def top_up(tenant_id: str, amount_minor: int) -> tuple[Entry, ...]:
         *wallet_change(tenant_id, amount_minor),
         Entry(PLATFORM, "bank", amount_minor),
         Entry(tenant_id, "external_cash", -amount_minor),
+    )
+
+
+def fee(tenant_id: str, amount_minor: int) -> tuple[Entry, ...]:
+    """Return A14: the platform charges a tenant's wallet."""
+    return (
+        *wallet_change(tenant_id, -amount_minor),
+        Entry(PLATFORM, "fee_income", -amount_minor),
+        Entry(tenant_id, "fees", amount_minor),
+    )
+
+
+def adjusted(tenant_id: str, amount_minor: int) -> tuple[Entry, ...]:
+    """Return A14: the platform gives to a wallet, or takes what was too much (below zero)."""
+    return (
+        *wallet_change(tenant_id, amount_minor),
+        Entry(PLATFORM, "adjustments", amount_minor),
+        Entry(tenant_id, "adjustments", -amount_minor),
+    )
+
+
+def written_off(payer_id: str, payee_id: str, amount_minor: int) -> tuple[Entry, ...]:
+    """Return A14: an obligation that nobody will pay; the payee loses it, the payer is forgiven."""
+    return (
+        Entry(payee_id, "bad_debt", amount_minor),
+        Entry(payee_id, receivable(payer_id), -amount_minor),
+        Entry(payer_id, payable(payee_id), amount_minor),
+        Entry(payer_id, "forgiven", -amount_minor),
     )
 
 
@@ -158,21 +198,29 @@ def cod_delivered(
 ) -> tuple[Entry, ...]:
     """Return A6 and A9: cash at the collector, obligations between neighbours, each level's margin.
 
-    A shortage stays with the collector; the obligations do not change.
+    A shortage (negative: cash too much) stays with the collector; the obligations do not change.
     """
+    difference = "shortage" if shortage_minor >= 0 else "overage"
     holder = levels[collector].tenant_id
     entries = [
         Entry(holder, "cod_cash", retail_minor - shortage_minor),
-        Entry(holder, "shortage", shortage_minor),
+        Entry(holder, difference, shortage_minor),
         Entry(levels[0].tenant_id, "inventory", -levels[0].cost_minor),
     ]
     for owed in cod_obligations(levels, retail_minor, collector):
-        entries.append(Entry(owed.payer_id, payable(owed.payee_id), -owed.amount_minor))
-        entries.append(Entry(owed.payee_id, receivable(owed.payer_id), owed.amount_minor))
+        entries += obligation_arises(owed)
     prices = [level.cost_minor for level in levels[1:]] + [retail_minor]
     for level, price_minor in zip(levels, prices, strict=True):
         entries.append(Entry(level.tenant_id, "earnings", level.cost_minor - price_minor))
     return tuple(entries)
+
+
+def obligation_arises(owed: Obligation) -> tuple[Entry, Entry]:
+    """Return what an obligation is in the books of the two tenants it stands between."""
+    return (
+        Entry(owed.payer_id, payable(owed.payee_id), -owed.amount_minor),
+        Entry(owed.payee_id, receivable(owed.payer_id), owed.amount_minor),
+    )
 
 
 def remittance_processed(payer_id: str, payee_id: str, amount_minor: int) -> tuple[Entry, ...]:

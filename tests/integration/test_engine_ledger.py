@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Update, update
 
-from engine import ledger, ledger_checks
+from engine import ledger, ledger_checks, wallets
 from engine.database import Database
 from engine.errors import BooksDoNotBalance, IdempotencyKeyReused, NotFound
 from engine.ledger_tables import holds, ledger_accounts, ledger_entries
 from engine.postings import Close, Entry, Posting, top_up
 from engine.unit_of_work import UnitsOfWork
 from tests.chains import build_chain, deliver, dump, place
+from tests.racing import at_once
+from tests.tampering import tampering
 
 POSTING = Posting(
     kind="top_up",
@@ -38,6 +41,24 @@ def test_a_key_is_one_posting(units: UnitsOfWork, database: Database) -> None:
     with pytest.raises(IdempotencyKeyReused), units.begin(actor="test") as work:
         ledger.post(work, replace(posting, entries=top_up(chain.r, 101)))
     assert before == dump(database)
+
+
+def test_a_key_is_one_posting_whoever_races_for_it(units: UnitsOfWork, database: Database) -> None:
+    """F27: fifty at once under one key, five of them with another amount: one effect."""
+    chain = build_chain(units)
+
+    def post(amount: int) -> None:
+        with units.begin(actor="race") as work:
+            ledger.post(work, replace(POSTING, entries=top_up(chain.r, amount)))
+
+    amounts = [101 if number % 10 == 0 else 100 for number in range(50)]
+    outcomes = at_once([partial(post, amount) for amount in amounts])
+    with database.read() as connection:
+        balance = wallets.show(connection, chain.r)["balance_minor"]
+        assert [] == ledger_checks.verify(connection)
+    same = amounts.count(balance)
+    assert {"done": same, "IDEMPOTENCY_KEY_REUSED": 50 - same} == outcomes
+    assert same in {5, 45}
 
 
 def test_what_does_not_balance_is_not_written(units: UnitsOfWork, database: Database) -> None:
@@ -76,7 +97,7 @@ def counters(code: str, **values: Any) -> Callable[[str], Update]:
         ({"L2"}, lambda _: update(ledger_entries).values(previous_balance=7)),
         ({"L2"}, lambda _: update(ledger_entries).values(account_version=9)),
         ({"L2", "L3"}, counters("pay>%", posted_credits=1)),
-        ({"L4"}, counters("wallet", pending_credits=1)),
+        ({"L4", "L7"}, counters("wallet", pending_credits=1)),
         ({"L4"}, lambda _: update(holds).values(status="released")),
     ],
 )
@@ -89,7 +110,7 @@ def test_each_planted_defect_is_found(
     """A changed entry, chain, counter or hold is named by the invariant it breaks."""
     chain = build_chain(units)
     deliver(units, place(units, chain))
-    with database.write() as connection:
+    with tampering(database) as connection:
         assert [] == ledger_checks.verify(connection)
         connection.execute(defect(chain.r))
         found = ledger_checks.verify(connection)
