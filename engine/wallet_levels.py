@@ -15,6 +15,10 @@ from engine.unit_of_work import UnitOfWork
 
 OK = "ok"
 LOW = "low"
+AVAILABLE = "available"
+SPENDABLE = "spendable"
+#: The figures a threshold can watch.
+WATCHES = (AVAILABLE, SPENDABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,33 @@ def rearm_level(threshold_minor: int) -> int:
     return threshold_minor + max((threshold_minor + 9) // 10, 1)
 
 
-def next_level(level: str, available_minor: int, threshold_minor: int | None) -> str:
+def next_level(
+    level: str, watched_minor: int, threshold_minor: int | None, rearm_minor: int | None = None
+) -> str:
     """Return ``low`` below the threshold, ``ok`` from the re-arm level, ``level`` between."""
     if threshold_minor is None:
         return OK
-    if available_minor < threshold_minor:
+    if watched_minor < threshold_minor:
         return LOW
-    return OK if available_minor >= rearm_level(threshold_minor) else level
+    rearm_minor = rearm_level(threshold_minor) if rearm_minor is None else rearm_minor
+    return OK if watched_minor >= rearm_minor else level
+
+
+def level_of(wallet: Mapping[str, Any], figures: Figures) -> str:
+    """Return the level a wallet's figures put it on, as its owner wants to be warned."""
+    watched = figures.spendable if wallet["low_watch"] == SPENDABLE else figures.available
+    return next_level(
+        wallet["low_state"], watched, wallet["low_threshold_minor"], wallet["rearm_level_minor"]
+    )
+
+
+def rearm_of(wallet: Mapping[str, Any]) -> int | None:
+    """Return where a wallet has recovered: as it was set, or 10 % above; None: never warned."""
+    threshold_minor: int | None = wallet["low_threshold_minor"]
+    set_minor: int | None = wallet["rearm_level_minor"]
+    if set_minor is not None or threshold_minor is None:
+        return set_minor
+    return rearm_level(threshold_minor)
 
 
 def watch(work: UnitOfWork, wallet: Mapping[str, Any], figures: Figures) -> bool:
@@ -75,7 +99,7 @@ def watch(work: UnitOfWork, wallet: Mapping[str, Any], figures: Figures) -> bool
 
     The caller holds the lock of the wallet's account, so a crossing is seen once.
     """
-    level = next_level(wallet["low_state"], figures.available, wallet["low_threshold_minor"])
+    level = level_of(wallet, figures)
     if level == wallet["low_state"]:
         return False
     episode = wallet["low_episode"] + (level == LOW)
@@ -122,7 +146,8 @@ def _draft(work: UnitOfWork, wallet: Mapping[str, Any], figures: Figures, level:
                 spendable=figures.spendable,
                 credit_limit=figures.credit_limit,
                 threshold=wallet["low_threshold_minor"],
-                rearm_level=rearm_level(wallet["low_threshold_minor"]),
+                rearm_level=rearm_of(wallet),
             ),
+            "watched": wallet["low_watch"],
         },
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.wallet_levels import Figures, next_level, rearm_level
+from engine.wallet_levels import Figures, level_of, next_level, rearm_level, rearm_of
 
 
 def test_the_figures_of_document_001() -> None:
@@ -42,6 +42,31 @@ def test_no_threshold_is_never_low() -> None:
 def test_rearm_level_is_ten_percent_above_and_at_least_one(threshold: int, rearm: int) -> None:
     """The step is 10 % rounded up, never nothing."""
     assert rearm == rearm_level(threshold)
+
+
+@pytest.mark.parametrize(
+    ("watch", "rearm", "figures", "expected"),
+    [
+        ("available", None, Figures(1099, 0, 0, 500), "low"),
+        ("available", None, Figures(1100, 0, 0, 0), "ok"),
+        ("available", 2000, Figures(1999, 0, 0, 500), "low"),
+        ("available", 2000, Figures(2100, 100, 0, 0), "ok"),
+        ("spendable", 2000, Figures(1600, 100, 0, 500), "ok"),
+        ("spendable", None, Figures(599, 0, 9999, 500), "low"),
+    ],
+)
+def test_a_wallet_is_watched_as_its_owner_wants(
+    watch: str, rearm: int | None, figures: Figures, expected: str
+) -> None:
+    """From low at 1000 it recovers at its own level, by the figure chosen."""
+    wallet = {
+        "low_state": "low",
+        "low_threshold_minor": 1000,
+        "rearm_level_minor": rearm,
+        "low_watch": watch,
+    }
+    assert expected == level_of(wallet, figures)
+    assert (rearm or 1100) == rearm_of(wallet)
 
 
 @given(st.lists(st.integers(-2000, 4000), max_size=60))
