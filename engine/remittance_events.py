@@ -10,6 +10,9 @@ from engine.money import money_fields
 
 Row = Mapping[str, Any]
 
+#: What is told of a collection, in the order it can happen.
+COLLECTION_STATES = ("recorded", "resolved", "settled")
+
 
 def view(remittance: Row, tenant_id: str) -> dict[str, Any]:
     """Return a remittance as one of its two tenants sees it."""
@@ -35,15 +38,16 @@ def created(remittance: Row) -> list[EventDraft]:
     ]
 
 
-def closed(remittance: Row, wallets: Mapping[str, Mapping[str, Any]]) -> list[EventDraft]:
+def closed(remittance: Row, balances_minor: Mapping[str, int]) -> list[EventDraft]:
     """Return ``remittance.completed`` or ``.cancelled``; each party reads its own new balance."""
     status = remittance["status"]
     drafts = []
     for tenant_id in _parties(remittance):
-        wallet = wallets[tenant_id]
-        balance = money_fields(remittance["currency"], new_balance=wallet["balance_minor"])
+        balance = money_fields(remittance["currency"], new_balance=balances_minor[tenant_id])
         at = iso_seconds(remittance[f"{status}_at"])
         extra = {f"{status}_at": at, **balance}
+        if status == "cancelled":
+            extra["written_off"] = remittance["write_off_id"] is not None
         final = ("final", 100 * remittance["schedule_version"] + 99)
         drafts.append(_draft(remittance, tenant_id, f"remittance.{status}", final, extra))
     return drafts
@@ -61,8 +65,27 @@ def milestone(remittance: Row, row: Row, rank: int, extra: Mapping[str, Any]) ->
     )
 
 
+def rescheduled(remittance: Row, change: Row) -> list[EventDraft]:
+    """Return ``remittance.rescheduled`` for payer and payee; ``change`` is what was recorded."""
+    version = change["schedule_version"]
+    extra = {
+        "previous_due_date": change["previous_due_date"].isoformat(),
+        "schedule_version": version,
+        "reason": change["reason"],
+    }
+    # Behind everything of the old schedule, before everything of the new one.
+    key = (f"{version}:rescheduled", 100 * version - 1)
+    return [
+        _draft(remittance, tenant_id, "remittance.rescheduled", key, extra)
+        for tenant_id in _parties(remittance)
+    ]
+
+
 def collection(row: Row, order: Mapping[str, Any], state: str) -> list[EventDraft]:
-    """Return ``cod_collection.recorded`` or ``.settled`` for the collector and the origin."""
+    """Return ``cod_collection.recorded``, ``.resolved`` or ``.settled``; collector and origin hear.
+
+    ``resolution`` says what was decided of cash that was missing or too much.
+    """
     data = {
         "collection_id": row["id"],
         "chain_order_id": row["chain_order_id"],
@@ -73,6 +96,8 @@ def collection(row: Row, order: Mapping[str, Any], state: str) -> list[EventDraf
             row["currency"], expected=row["expected_minor"], collected=row["collected_minor"]
         ),
     }
+    if row.get("resolution") is not None:
+        data["resolution"] = row["resolution"]
     tenants = dict.fromkeys((row["collector_tenant_id"], order["origin_tenant_id"]))
     return [
         EventDraft(
@@ -80,7 +105,7 @@ def collection(row: Row, order: Mapping[str, Any], state: str) -> list[EventDraf
             type=f"cod_collection.{state}",
             subject_type="cod_collection",
             subject_id=row["id"],
-            sequence=1 if state == "recorded" else 2,
+            sequence=1 + COLLECTION_STATES.index(state),
             dedupe_key=f"cod_collection:{row['id']}:{state}",
             raised_by="engine",
             data=data,

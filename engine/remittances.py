@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, select, update
 
-from engine import accounts, ledger, milestones, order_rows, postings, remittance_events, wallets
-from engine.accounts import Key
+from config.errors import TillbellError
+from engine import (
+    accounts,
+    cash_collections,
+    ledger,
+    milestones,
+    order_rows,
+    postings,
+    relationships,
+    remittance_events,
+)
 from engine.errors import (
+    AccountFrozen,
     Forbidden,
     InsufficientBalance,
     InvalidInput,
@@ -18,23 +27,28 @@ from engine.errors import (
     NotFound,
 )
 from engine.ids import is_id
-from engine.inputs import check_choice
 from engine.money import money_fields
 from engine.order_rows import Row
-from engine.order_tables import chain_orders
-from engine.postings import Close, Posting
-from engine.settlement_tables import cod_collections, remittances
-from engine.unit_of_work import UnitOfWork
+from engine.postings import WALLET, Close, Posting
+from engine.settlement_tables import remittances
+from engine.unit_of_work import UnitOfWork, UnitsOfWork
 
-STATUSES = ("pending", "completed", "cancelled")
-DIRECTIONS = ("incoming", "outgoing")
 BULK_MAX = 500
+#: What keeps one remittance of a bulk from being paid and the others not.
+REFUSALS = (
+    AccountFrozen,
+    Forbidden,
+    InsufficientBalance,
+    InvalidInput,
+    InvalidStatus,
+    NotFound,
+)
 
 
 def process(
     work: UnitOfWork, remittance_id: str, *, tenant_id: str | None = None
 ) -> dict[str, Any]:
-    """Pay a pending remittance; return ``remittance`` and the payer's ``wallet`` (document 001).
+    """Pay a pending remittance; return ``message``, ``remittance``, ``wallet`` (document 001).
 
     Raises NotFound for one that is not the tenant's, Forbidden when it is the payee, InvalidStatus
     with ``current_status``, or InsufficientBalance; debts to others do not stand in the way.
@@ -45,49 +59,52 @@ def process(
     # The order first: of two remittances of one order, the later to finish sees the other done.
     order = order_rows.get(work.connection, row["chain_order_id"], locked=True)
     row = _complete(work, row)
-    transaction = ledger.post(work, _posting(row))
+    transaction = ledger.post(work, _posting(work.connection, row))
     work.connection.execute(
         update(remittances)
         .where(remittances.c.id == row["id"])
         .values(transaction_id=transaction["id"])
     )
     milestones.cancel(work, [row["id"]])
-    balances = {
-        party: wallets.show(work.connection, party) for party in (row["payer_id"], row["payee_id"])
-    }
+    balances = balances_of(work.connection, [row])
     for draft in remittance_events.closed(row, balances):
         work.raise_event(draft)
-    _settle_collection(work, order, row)
+    cash_collections.settle_if_paid(work, order)
     return {
+        "message": "Remittance processed successfully",
         "remittance": {**row, "transaction_id": transaction["id"]},
         "wallet": money_fields(
             row["currency"],
-            new_balance=balances[row["payer_id"]]["balance_minor"],
+            new_balance=balances[row["payer_id"]],
             deducted=row["amount_minor"],
         ),
     }
 
 
 def bulk_process(
-    work: UnitOfWork, remittance_ids: Sequence[str], *, tenant_id: str | None = None
+    units: UnitsOfWork,
+    remittance_ids: Sequence[str],
+    *,
+    actor: str,
+    source: str = "cli",
+    tenant_id: str | None = None,
 ) -> dict[str, Any]:
-    """Pay several, each on its own; return ``processed``, ``errors`` by id and ``message``.
+    """Pay several, each in a transaction of its own, in the order given (document 001).
 
-    ``codes`` adds the stable code of each error to document 001's texts.
+    Returns ``processed``, ``errors`` by id and ``message``; ``codes`` adds the stable code of each
+    error to that document's texts. A remittance named twice is paid once. Raises InvalidInput
+    before anything is paid when none or more than ``BULK_MAX`` are named.
     """
     if not 1 <= len(remittance_ids) <= BULK_MAX:
         raise InvalidInput(f"1 to {BULK_MAX} remittances at a time", field="remittance_ids")
     processed: list[str] = []
-    refusals: dict[str, Forbidden | InsufficientBalance | InvalidStatus | NotFound] = {}
-    _lock_all(work, [key for key in remittance_ids if is_id(key)])
+    refusals: dict[str, TillbellError] = {}
     for remittance_id in dict.fromkeys(remittance_ids):
-        raised = len(work.drafts)
         try:
-            with work.connection.begin_nested():
+            with units.begin(actor=actor, source=source) as work:
                 process(work, remittance_id, tenant_id=tenant_id)
             processed.append(remittance_id)
-        except (Forbidden, InsufficientBalance, InvalidStatus, NotFound) as refusal:
-            del work.drafts[raised:]
+        except REFUSALS as refusal:
             refusals[remittance_id] = refusal
     return {
         "processed": processed,
@@ -113,67 +130,31 @@ def get(connection: Connection, remittance_id: str, *, tenant_id: str | None = N
 def listing(
     connection: Connection,
     *,
-    tenant_id: str | None = None,
-    status: str | None = None,
-    direction: str | None = None,
     order_id: str | None = None,
+    status: str | None = None,
     overdue: bool = False,
-    due_until: date | None = None,
-    limit: int = 100,
-    offset: int = 0,
+    limit: int = 1000,
 ) -> list[Row]:
-    """Return remittances, oldest first; ``direction`` is the tenant's point of view."""
+    """Return the remittances of an order (None: of all), oldest first, next to the cash first."""
     oldest_first = (remittances.c.created_at, remittances.c.hop, remittances.c.id)
-    query = select(remittances).order_by(*oldest_first).limit(limit).offset(offset)
-    paid, received = remittances.c.payer_id == tenant_id, remittances.c.payee_id == tenant_id
-    if direction is not None:
-        outgoing = check_choice(direction, DIRECTIONS, field="direction") == "outgoing"
-        query = query.where(paid if outgoing else received)
-    elif tenant_id is not None:
-        query = query.where(or_(paid, received))
-    if status is not None:
-        query = query.where(remittances.c.status == check_choice(status, STATUSES, field="status"))
+    query = select(remittances).order_by(*oldest_first).limit(limit)
     if order_id is not None:
         query = query.where(remittances.c.chain_order_id == order_id)
+    if status is not None:
+        query = query.where(remittances.c.status == status)
     if overdue:
         query = query.where(remittances.c.overdue_since.is_not(None))
-    if due_until is not None:
-        query = query.where(remittances.c.due_date <= due_until)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def collections(
-    connection: Connection,
-    *,
-    tenant_id: str | None = None,
-    order_id: str | None = None,
-    status: str | None = None,
-    limit: int = 100,
-    offset: int = 0,
-) -> list[Row]:
-    """Return cash collections in the order of their recording, of one collector or one order."""
-    query = select(cod_collections).order_by(cod_collections.c.id).limit(limit).offset(offset)
-    if tenant_id is not None:
-        query = query.where(cod_collections.c.collector_tenant_id == tenant_id)
-    if order_id is not None:
-        query = query.where(cod_collections.c.chain_order_id == order_id)
-    if status is not None:
-        query = query.where(cod_collections.c.status == status)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _lock_all(work: UnitOfWork, remittance_ids: Sequence[str]) -> None:
-    """Lock all orders and accounts of a bulk in order, so that two cannot wait for each other."""
-    wanted = remittances.c.id.in_([remittance_id.lower() for remittance_id in remittance_ids])
-    rows = work.connection.execute(select(remittances).where(wanted)).mappings().all()
-    for order_id in sorted({row["chain_order_id"] for row in rows}):
-        order_rows.get(work.connection, order_id, locked=True)
-    keys: dict[str, set[Key]] = {}
-    for row in rows:
-        entries = _posting(dict(row)).entries
-        keys.setdefault(row["currency"], set()).update((each.book, each.code) for each in entries)
-    for currency in sorted(keys):
-        accounts.lock(work.connection, keys[currency], currency)
+def balances_of(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
+    """Return what payers and payees of some remittances have in their wallets, in minor units."""
+    keys = {(row[side], WALLET) for row in rows for side in ("payer_id", "payee_id")}
+    found = accounts.find(connection, keys, rows[0]["currency"]) if rows else {}
+    return {
+        book: accounts.balance(found[book, code]) if (book, code) in found else 0
+        for book, code in keys
+    }
 
 
 def _complete(work: UnitOfWork, row: Row) -> Row:
@@ -190,7 +171,9 @@ def _complete(work: UnitOfWork, row: Row) -> Row:
     return row | closed
 
 
-def _posting(row: Row) -> Posting:
+def _posting(connection: Connection, row: Row) -> Posting:
+    pair = (row["payer_id"], row["payee_id"])
+    terms = relationships.terms_between(connection, [pair])[pair]
     return Posting(
         kind="remittance",
         reference_type="remittance",
@@ -202,29 +185,6 @@ def _posting(row: Row) -> Posting:
         ),
         closes=(Close(reason="remittance", reference_id=row["id"], status="captured"),),
         paid_by=row["payer_id"],
+        # The payer's own limit counts, unless the two agreed on less, or on none.
+        credit_max_minor=terms.credit_limit_minor,
     )
-
-
-def _settle_collection(work: UnitOfWork, order: Row, row: Row) -> None:
-    """Settle the collection once nothing of its order is owed; the caller holds the order."""
-    owed = select(remittances.c.id).where(
-        remittances.c.collection_id == row["collection_id"], remittances.c.status == "pending"
-    )
-    if work.connection.execute(owed.limit(1)).first() is not None:
-        return
-    settled = (
-        update(cod_collections)
-        .where(cod_collections.c.id == row["collection_id"], cod_collections.c.status == "pending")
-        .values(status="settled", settled_at=work.now)
-        .returning(*cod_collections.columns)
-    )
-    collection = work.connection.execute(settled).mappings().first()
-    if collection is None:
-        return
-    work.connection.execute(
-        update(chain_orders)
-        .where(chain_orders.c.id == order["id"], chain_orders.c.payment_status == "collected")
-        .values(payment_status="settled", updated_at=work.now)
-    )
-    for draft in remittance_events.collection(dict(collection), order, "settled"):
-        work.raise_event(draft)

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from engine.database import metadata
-from engine.types import Id, UtcTime
+from engine.types import Document, Id, UtcTime
 
 cod_collections = Table(
     "cod_collections",
@@ -23,6 +23,8 @@ cod_collections = Table(
     Column("id", Id, primary_key=True),
     Column("chain_order_id", Id, ForeignKey("chain_orders.id"), nullable=False, unique=True),
     Column("collector_tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    # Whose customer paid; the collector's own where the cash flows downstream.
+    Column("origin_tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
     Column("flow_type", String(20), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("expected_minor", BigInteger, nullable=False),
@@ -31,8 +33,24 @@ cod_collections = Table(
     Column("transaction_id", Id, ForeignKey("ledger_transactions.id"), nullable=False),
     Column("collected_at", UtcTime, nullable=False),
     Column("settled_at", UtcTime),
+    # What finance decided of cash that was missing or too much: who, what and why.
+    Column("resolution", String(20)),
+    Column("borne_by_id", Id, ForeignKey("tenants.id")),
+    Column("resolution_reason", String(500)),
+    Column("resolved_by", String(200)),
+    Column("resolved_at", UtcTime),
 )
-Index("ix_cod_collections_collector", cod_collections.c.collector_tenant_id)
+#: Lists are read newest first, one status and flow at a time; sums need no row beside them.
+_NEWEST = (
+    cod_collections.c.flow_type,
+    cod_collections.c.status,
+    cod_collections.c.collected_at,
+    cod_collections.c.id,
+    cod_collections.c.collected_minor,
+)
+Index("ix_cod_collections_collector", cod_collections.c.collector_tenant_id, *_NEWEST)
+Index("ix_cod_collections_origin", cod_collections.c.origin_tenant_id, *_NEWEST)
+Index("ix_cod_collections_collected_at", *_NEWEST)
 
 remittances = Table(
     "remittances",
@@ -45,22 +63,48 @@ remittances = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("status", String(20), nullable=False),
+    # What made it: the settlement of a delivery, a difference of cash, or the return of the goods.
+    Column("reason", String(20), nullable=False),
     # How many neighbours the cash passes before it reaches this payer, from 1.
     Column("hop", Integer, nullable=False),
     Column("due_date", Date, nullable=False),
     Column("due_tz", String(64), nullable=False),
     Column("due_at", UtcTime, nullable=False),
+    # The version of the time zone rules that ``due_at`` was resolved under.
+    Column("due_rules", String(10), nullable=False),
+    # What was agreed when it was made: steps, cutoff, grace, catch-up (``engine.ladders``).
+    Column("ladder", Document, nullable=False),
     Column("schedule_version", Integer, nullable=False),
     # A flag, not a status: a late remittance can still be paid.
     Column("overdue_since", UtcTime),
     Column("transaction_id", Id, ForeignKey("ledger_transactions.id"), unique=True),
+    # Cancelled as bad debt, by this transaction.
+    Column("write_off_id", Id, ForeignKey("ledger_transactions.id"), unique=True),
     Column("created_at", UtcTime, nullable=False),
     Column("completed_at", UtcTime),
     Column("cancelled_at", UtcTime),
 )
 Index("ix_remittances_chain_order_id", remittances.c.chain_order_id)
-Index("ix_remittances_payer", remittances.c.payer_id, remittances.c.status)
-Index("ix_remittances_payee", remittances.c.payee_id, remittances.c.status)
+#: Lists are read newest first, one status at a time.
+_OF_STATUS = (remittances.c.status, remittances.c.created_at, remittances.c.id)
+Index("ix_remittances_payer", remittances.c.payer_id, *_OF_STATUS)
+Index("ix_remittances_payee", remittances.c.payee_id, *_OF_STATUS)
+Index("ix_remittances_status", *_OF_STATUS)
+#: Sums over what was paid since a day, without its rows.
+_PAID = remittances.c.completed_at.is_not(None)
+for _name, _side in (
+    ("payer_completed", (remittances.c.payer_id,)),
+    ("payee_completed", (remittances.c.payee_id,)),
+    ("completed", ()),
+):
+    Index(
+        f"ix_remittances_{_name}",
+        *_side,
+        remittances.c.completed_at,
+        remittances.c.amount_minor,
+        sqlite_where=_PAID,
+        postgresql_where=_PAID,
+    )
 _OPEN = remittances.c.status == "pending"
 Index(
     "ix_remittances_open_due_at",
@@ -68,8 +112,30 @@ Index(
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
 )
+#: What was paid or cancelled since somebody last looked.
+_ONCE_PAID = remittances.c.status == "completed"
+_UNDONE = remittances.c.status == "cancelled"
+Index(
+    "ix_remittances_completed_at",
+    remittances.c.completed_at,
+    sqlite_where=_ONCE_PAID,
+    postgresql_where=_ONCE_PAID,
+)
+Index(
+    "ix_remittances_cancelled_at",
+    remittances.c.cancelled_at,
+    sqlite_where=_UNDONE,
+    postgresql_where=_UNDONE,
+)
+#: Due dates resolved under older rules are found without looking at the others.
+Index(
+    "ix_remittances_open_due_rules",
+    remittances.c.due_rules,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
 
-#: What time alone makes true: each row reaches exactly one outcome (domain.md 1.3).
+#: What time alone makes true: each row reaches exactly one outcome.
 milestones = Table(
     "milestones",
     metadata,
@@ -98,6 +164,13 @@ Index(
     postgresql_where=_PENDING,
 )
 Index("ix_milestones_subject_id", milestones.c.subject_id)
+_EMITTED = milestones.c.outcome == "emitted"
+Index(
+    "ix_milestones_emitted_outcome_at",
+    milestones.c.outcome_at,
+    sqlite_where=_EMITTED,
+    postgresql_where=_EMITTED,
+)
 #: An event that a milestone names is kept.
 Index(
     "ix_milestones_event_id",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from engine import ledger_checks, orders, remittances, wallets
+from engine import cash_collections, ledger_checks, orders, remittances, wallets
 from engine.database import Database
 from engine.errors import (
     Forbidden,
@@ -16,6 +18,7 @@ from engine.errors import (
     InvalidStatus,
     NotFound,
 )
+from engine.money import AMOUNT_MINOR_MAX
 from engine.unit_of_work import UnitsOfWork
 from tests.chains import Chain, accept_at_top, build_chain, deliver, dump, place, raised, top_up
 
@@ -25,6 +28,13 @@ def rows_of(database: Database, order_id: str) -> list[tuple[str, str, int, str]
     with database.read() as connection:
         rows = remittances.listing(connection, order_id=order_id)
     return sorted((r["payer_id"], r["payee_id"], r["amount_minor"], r["status"]) for r in rows)
+
+
+def collection_of(connection: Connection, order_id: str) -> dict[str, Any]:
+    """Return the collection of an order, which there must be."""
+    found = cash_collections.of_order(connection, order_id)
+    assert found is not None
+    return found
 
 
 def balances(database: Database, chain: Chain) -> list[int]:
@@ -84,7 +94,7 @@ def test_alone_nobody_owes_anybody(units: UnitsOfWork, database: Database) -> No
     assert "settled" == deliver(units, order_id, hops=0)["payment_status"]
     assert [] == rows_of(database, order_id)
     with database.read() as connection:
-        assert "settled" == remittances.collections(connection, order_id=order_id)[0]["status"]
+        assert "settled" == collection_of(connection, order_id)["status"]
 
 
 def test_the_collector_must_meet_the_parcel(units: UnitsOfWork, database: Database) -> None:
@@ -122,13 +132,13 @@ def test_short_cash_is_the_collectors_loss(units: UnitsOfWork, database: Databas
         orders.ship(work, order_id, tracking_number="T", carrier="c")
     before = dump(database)
     with pytest.raises(InvalidAmount), units.begin(actor="test") as work:
-        orders.deliver(work, order_id, collected_minor=15501)
+        orders.deliver(work, order_id, collected_minor=-1)
     assert before == dump(database)
     with units.begin(actor="test") as work:
         orders.deliver(work, order_id, collected_minor=15000)
     assert (chain.r, chain.d, 13800, "pending") in rows_of(database, order_id)
     with database.read() as connection:
-        assert "short" == remittances.collections(connection, order_id=order_id)[0]["status"]
+        assert "short" == collection_of(connection, order_id)["status"]
         assert 15000 == raised(connection, chain.r, "cod_collection.recorded")[0]["collected_minor"]
     balances(database, chain)
 
@@ -179,8 +189,7 @@ def test_bulk_pays_what_it_can(units: UnitsOfWork, database: Database) -> None:
         deliver(units, order_id)
         ids.append(first_of(database, order_id))
     top_up(units, chain.r, 13800)
-    with units.begin(actor="test") as work:
-        done = remittances.bulk_process(work, [*ids, "nonsense"], tenant_id=chain.r)
+    done = remittances.bulk_process(units, [*ids, "nonsense"], actor="test", tenant_id=chain.r)
     assert [ids[0]] == done["processed"]
     assert {ids[1]: "INSUFFICIENT_BALANCE", "nonsense": "NOT_FOUND"} == done["codes"]
     assert "Insufficient balance" == done["errors"][ids[1]]
@@ -230,8 +239,55 @@ def test_the_last_payment_settles_the_collection(units: UnitsOfWork, database: D
     deliver(units, order_id)
     pay_all(units, chain, order_id)
     with database.read() as connection:
-        collection = remittances.collections(connection, tenant_id=chain.d, status="settled")[0]
+        settled = cash_collections.history(connection, tenant_id=chain.d, status="settled")
+        collection = settled["data"][0]
         assert collection["settled_at"] is not None
         for tenant in (chain.d, chain.r):
             assert 1 == len(raised(connection, tenant, "cod_collection.settled"))
         assert [] == raised(connection, chain.s, "cod_collection.settled")
+
+
+@pytest.mark.parametrize("count", [0, remittances.BULK_MAX + 1])
+def test_a_bulk_has_its_bounds(units: UnitsOfWork, database: Database, count: int) -> None:
+    """None at all, or more than 500 at a time, and nothing is paid."""
+    chain = build_chain(units)
+    order_id = place(units, chain)
+    deliver(units, order_id)
+    before = dump(database)
+    with pytest.raises(InvalidInput):
+        remittances.bulk_process(units, [first_of(database, order_id)] * count, actor="test")
+    assert before == dump(database)
+
+
+def test_no_wallet_passes_the_largest_amount(units: UnitsOfWork, database: Database) -> None:
+    """A payment that would overflow the payee's wallet is refused, alone and in a bulk."""
+    chain = build_chain(units)
+    order_id = place(units, chain)
+    deliver(units, order_id)
+    top_up(units, chain.d, AMOUNT_MINOR_MAX - 13799)
+    with units.begin(actor="test") as work:
+        wallets.set_credit_limit(work, chain.r, 13800)
+    first = first_of(database, order_id)
+    before = dump(database)
+    with pytest.raises(InvalidAmount), units.begin(actor="test") as work:
+        remittances.process(work, first)
+    done = remittances.bulk_process(units, [first], actor="test")
+    assert {first: "INVALID_AMOUNT"} == done["codes"]
+    assert before == dump(database)
+
+
+def test_cash_is_for_cash_on_delivery(units: UnitsOfWork, database: Database) -> None:
+    """A prepaid order collects nothing, and no order collects more than an exact number."""
+    chain = build_chain(units)
+    top_up(units, chain.r, 13800)
+    prepaid = place(units, chain, number="P", payment={"method": "prepaid"})
+    cod = place(units, chain, number="C")
+    with units.begin(actor="test") as work:
+        for order_id in (prepaid, cod):
+            accept_at_top(work, order_id)
+            orders.ship(work, order_id, tracking_number="T", carrier="c")
+    before = dump(database)
+    for order_id, collected_minor in ((prepaid, 15500), (prepaid, 0), (cod, AMOUNT_MINOR_MAX + 1)):
+        with pytest.raises(InvalidInput), units.begin(actor="test") as work:
+            orders.deliver(work, order_id, collected_minor=collected_minor)
+        assert before == dump(database)
