@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from engine.events import EventDraft
 from engine.money import money_fields
-from engine.price_cascade import Offer
-from engine.unit_of_work import UnitOfWork
 
-#: What document 000 calls a change, and the fields of the payload that show it.
+#: What document 000 calls a change, and the columns of ``told_offers`` that show it.
 CHANGES = {
     "price": ("price_minor",),
     "stock": ("stock",),
@@ -18,62 +17,54 @@ CHANGES = {
 }
 
 
-def raise_updates(
-    work: UnitOfWork,
-    *,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    offers_before: Mapping[str, Offer],
-    offers_after: Mapping[str, Offer],
-) -> int:
-    """Raise an event per tenant that could or can sell it and sees a change; return how many."""
-    raised = 0
-    for tenant_id, offer in offers_after.items():
-        earlier = offers_before.get(tenant_id)
-        if earlier is None or not (earlier.is_available or offer.is_available):
-            continue
-        old, new = view(before, earlier), view(after, offer)
-        changed = [
-            name for name, keys in CHANGES.items() if any(old[key] != new[key] for key in keys)
-        ]
-        if changed:
-            work.raise_event(_draft(work, tenant_id, after, changed, {"old": old, "new": new}))
-            raised += 1
-    return raised
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return document 000's names of what differs between two rows of ``told_offers``. Pure."""
+    return [name for name, keys in CHANGES.items() if any(old[key] != new[key] for key in keys)]
 
 
-def view(product: Mapping[str, Any], offer: Offer) -> dict[str, Any]:
-    """Return price, stock, status and availability as one tenant sees them."""
-    return {
-        **money_fields(product["currency"], price=offer.cost_minor),
-        "stock": product["stock_quantity"] - product["stock_allocated"],
-        "status": product["status"],
-        "is_available": offer.is_available,
-    }
-
-
-def _draft(
-    work: UnitOfWork,
-    tenant_id: str,
+def updated(
     product: Mapping[str, Any],
-    changed: list[str],
-    views: dict[str, dict[str, Any]],
-) -> EventDraft:
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    changes: int,
+    raised_by: str,
+) -> EventDraft | None:
+    """Return the event that leads a tenant from ``old`` to ``new``, or None: nothing to tell. Pure.
+
+    Who could not sell it and still cannot is told once it can. ``changes`` is how many the window
+    gathered; what they undid again is no change.
+    """
+    names = changed(old, new)
+    if not names or not (old["is_available"] or new["is_available"]):
+        return None
+    occurred_at: datetime = product["updated_at"]
     return EventDraft(
-        tenant_id=tenant_id,
+        tenant_id=new["tenant_id"],
         type="product.updated",
         subject_type="product",
         subject_id=product["id"],
-        sequence=product["version"],
-        dedupe_key=f"product:{product['id']}:{product['version']}",
-        raised_by=work.actor,
+        sequence=new["version"],
+        dedupe_key=f"product:{product['id']}:{new['version']}",
+        raised_by=raised_by,
+        occurred_at=occurred_at,
         data={
             "product_id": product["id"],
             "sku": product["sku"],
-            "changed": changed,
+            "changed": names,
             "currency": product["currency"],
-            **views,
-            "version": product["version"],
-            "coalesced_count": 1,
+            "old": _view(old, product["currency"]),
+            "new": _view(new, product["currency"]),
+            "version": new["version"],
+            "coalesced_count": changes,
         },
     )
+
+
+def _view(offer: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    return {
+        **money_fields(currency, price=offer["price_minor"]),
+        "stock": offer["stock"],
+        "status": offer["status"],
+        "is_available": offer["is_available"],
+    }

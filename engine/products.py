@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy import update as update_rows
 
-from engine import tenants
+from engine import stock, tenants
 from engine.errors import AlreadyExists, InvalidInput, NotFound
 from engine.ids import is_id, new_id
 from engine.inputs import (
@@ -21,14 +21,14 @@ from engine.inputs import (
     check_text,
 )
 from engine.money import parse_amount
-from engine.price_cascade import offers_of, store_costs
-from engine.product_events import raise_updates
+from engine.price_cascade import Offer, reprice
+from engine.product_changes import keep_first, mark
 from engine.product_tables import products
+from engine.stock import STOCK_MAX, Move
 from engine.unit_of_work import UnitOfWork
 from engine.upserts import insert_missing
 
 STATUSES = ("active", "inactive", "archived")
-STOCK_MAX = 2**31 - 1
 FIELDS = {
     "sku",
     "name",
@@ -43,6 +43,8 @@ FIELDS = {
     "status",
 }
 REQUIRED = ("sku", "name", "base_cost")
+#: Columns whose change the tenants that sell a product hear of (document 000).
+TOLD = ("base_cost_minor", "stock_quantity", "stock_allocated", "status")
 
 
 def create(work: UnitOfWork, tenant_id: str, product: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,31 +68,69 @@ def create(work: UnitOfWork, tenant_id: str, product: Mapping[str, Any]) -> dict
     }
     if not insert_missing(work.connection, products, [row], ["tenant_id", "sku"]):
         raise AlreadyExists(f"tenant {tenant_id} has a product {row['sku']!r}", field="sku")
+    stock.write_move(work, row, Move("opening", on_hand=row["stock_quantity"]))
+    keep_first(work, row, Offer(owner["id"], row["base_cost_minor"], is_sellable=True))
     return row
 
 
 def update(
     work: UnitOfWork, product_id: str, changes: Mapping[str, Any], *, tenant_id: str | None = None
 ) -> dict[str, Any]:
-    """Change fields of a product, cascade its price, raise ``product.updated`` and return the row.
+    """Change fields of a product, cascade its price and return the row.
 
-    Raises NotFound (also when it is not ``tenant_id``'s), InvalidInput, or AlreadyExists (sku).
+    Who sells it hears ``product.updated`` soon after. Raises NotFound (also when it is not
+    ``tenant_id``'s), InvalidInput, or AlreadyExists (sku).
     """
     before = lock(work, product_id, tenant_id=tenant_id)
     columns = _columns(changes, before["currency"])
-    after = {**before, **columns, "version": before["version"] + 1, "updated_at": work.now}
-    _check_stock(after)
     if all(before[name] == value for name, value in columns.items()):
         return before
-    if after["sku"] != before["sku"]:
-        _require_free_sku(work.connection, after)
-    offers_before = offers_of(work.connection, before)
-    store(work, after)
-    offers_after = store_costs(work.connection, after, work.now)
-    raise_updates(
-        work, before=before, after=after, offers_before=offers_before, offers_after=offers_after
+    if columns.get("sku", before["sku"]) != before["sku"]:
+        _require_free_sku(work.connection, before, columns["sku"])
+    return change(work, before, columns | _allocation(work.connection, before, columns))
+
+
+def change(
+    work: UnitOfWork,
+    before: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    reason: str = "correction",
+) -> dict[str, Any]:
+    """Store the next version of a locked product with all that follows from it; return the row.
+
+    Raises InvalidInput for a stock below what is set aside, or InvalidAmount (a price below it).
+    """
+    after = {**before, **columns, "version": before["version"] + 1, "updated_at": work.now}
+    _check_stock(after)
+    values = {name: value for name, value in after.items() if name != "id"}
+    work.connection.execute(
+        update_rows(products).where(products.c.id == after["id"]).values(values)
     )
+    if any(after[name] != before[name] for name in ("stock_quantity", "stock_allocated")):
+        stock.write_correction(work, after, reason)
+    if after["base_cost_minor"] != before["base_cost_minor"]:
+        reprice(work.connection, after, work.now)
+    if any(after[name] != before[name] for name in TOLD):
+        mark(work, after["id"])
     return after
+
+
+def recount(work: UnitOfWork, product_id: str) -> bool:
+    """Set aside exactly what accepted orders wait for; tell whether that could be done.
+
+    It cannot when they wait for more than there is, or no move explains what is there: then
+    somebody has to count, and a correction of the one must not swallow the other.
+    """
+    row = lock(work, product_id)
+    newest = stock.moves_of(work.connection, row["id"], limit=1)
+    if [move["on_hand"] for move in newest] != [row["stock_quantity"]]:
+        return False
+    tracked = row["track_inventory"]
+    waiting = stock.open_items(work.connection, row["id"]) if tracked else 0
+    if waiting == row["stock_allocated"] or waiting > row["stock_quantity"]:
+        return False
+    change(work, row, {"stock_allocated": waiting}, "recounted")
+    return True
 
 
 def get(connection: Connection, product_id: str) -> dict[str, Any]:
@@ -104,12 +144,6 @@ def lock(work: UnitOfWork, product_id: str, *, tenant_id: str | None = None) -> 
     if tenant_id is not None and row["tenant_id"] != tenant_id:
         raise NotFound(f"no product {product_id!r}", field="product_id", value=product_id)
     return row
-
-
-def store(work: UnitOfWork, row: Mapping[str, Any]) -> None:
-    """Write back a row whose version is one above the stored one; the caller holds its lock."""
-    values = {name: value for name, value in row.items() if name != "id"}
-    work.connection.execute(update_rows(products).where(products.c.id == row["id"]).values(values))
 
 
 def listing(
@@ -191,10 +225,20 @@ def _check_stock(row: Mapping[str, Any]) -> None:
         )
 
 
-def _require_free_sku(connection: Connection, row: Mapping[str, Any]) -> None:
-    same = (products.c.tenant_id == row["tenant_id"]) & (products.c.sku == row["sku"])
+def _allocation(
+    connection: Connection, before: Mapping[str, Any], columns: Mapping[str, Any]
+) -> dict[str, int]:
+    """Return what is set aside once tracking begins or ends: what accepted orders wait for."""
+    tracked = columns.get("track_inventory", before["track_inventory"])
+    if tracked == before["track_inventory"]:
+        return {}
+    return {"stock_allocated": stock.open_items(connection, before["id"]) if tracked else 0}
+
+
+def _require_free_sku(connection: Connection, row: Mapping[str, Any], sku: str) -> None:
+    same = (products.c.tenant_id == row["tenant_id"]) & (products.c.sku == sku)
     if connection.execute(select(products.c.id).where(same)).first() is not None:
-        raise AlreadyExists(f"there is a product {row['sku']!r} already", field="sku")
+        raise AlreadyExists(f"there is a product {sku!r} already", field="sku")
 
 
 def _get(connection: Connection, product_id: str, *, locked: bool) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from config.errors import TillbellError
-from engine import price_cascade, pricing, products
+from engine import pricing, products
 from engine.database import Database
-from engine.errors import AlreadyExists, InvalidAmount, InvalidInput, NotFound
+from engine.errors import AlreadyExists, InvalidInput, NotFound
+from engine.product_tables import tenant_prices
 from engine.unit_of_work import UnitsOfWork
-from tests.chains import Chain, build_chain, dump, raised
+from tests.chains import Chain, build_chain, dump, raised, tell_products
 
 
 def test_breakdown_reads_as_document_001_shows_it(units: UnitsOfWork, database: Database) -> None:
@@ -36,6 +36,7 @@ def test_a_new_base_cost_reaches_every_tenant_with_its_own_price(
     chain = build_chain(units)
     with units.begin(actor="test") as work:
         changed = products.update(work, chain.product_id, {"base_cost": 105, "stock_quantity": 480})
+    tell_products(units)
     with database.read() as connection:
         for tenant, old, new in ((chain.d, 12000, 12600), (chain.r, 13800, 14490)):
             heard = raised(connection, tenant, "product.updated")[-1]
@@ -43,10 +44,8 @@ def test_a_new_base_cost_reaches_every_tenant_with_its_own_price(
             assert (old, new) == (heard["old"]["price_minor"], heard["new"]["price_minor"])
             assert (500, 480) == (heard["old"]["stock"], heard["new"]["stock"])
             assert changed["version"] == heard["version"]
-        stored = price_cascade.price_rows(connection, chain.product_id)
-    assert {chain.d: 12600, chain.r: 14490} == {
-        row["tenant_id"]: row["cost_minor"] for row in stored
-    }
+        prices = connection.execute(select(tenant_prices.c.tenant_id, tenant_prices.c.cost_minor))
+        assert {chain.d: 12600, chain.r: 14490} == dict(map(tuple, prices))
 
 
 def test_a_markup_reprices_the_subtree_only(units: UnitsOfWork, database: Database) -> None:
@@ -54,6 +53,7 @@ def test_a_markup_reprices_the_subtree_only(units: UnitsOfWork, database: Databa
     chain = build_chain(units)
     with units.begin(actor="test") as work:
         row = pricing.set_margin(work, chain.product_id, chain.r, "12.5", parent_id=chain.d)
+    tell_products(units)
     assert (Decimal("12.5"), 13500) == (row["margin_percent"], row["cost_minor"])
     with database.read() as connection:
         assert 13500 == raised(connection, chain.r, "product.updated")[-1]["new"]["price_minor"]
@@ -65,8 +65,10 @@ def test_a_closed_hop_says_so_to_those_below(units: UnitsOfWork, database: Datab
     chain = build_chain(units)
     with units.begin(actor="test") as work:
         pricing.set_margin(work, chain.product_id, chain.d, 20, is_available=False)
+    tell_products(units)
     with units.begin(actor="test") as work:
         products.update(work, chain.product_id, {"stock_quantity": 1})
+    tell_products(units)
     with database.read() as connection:
         for tenant in (chain.d, chain.r):
             heard = raised(connection, tenant, "product.updated")
@@ -80,31 +82,6 @@ def test_an_update_without_change_is_silent(units: UnitsOfWork, database: Databa
     before = dump(database)
     with units.begin(actor="test") as work:
         products.update(work, chain.product_id, {"base_cost": "100.00", "status": "active"})
-    assert before == dump(database)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"base_cost": -1}, InvalidAmount),
-        ({"base_cost": "1.005"}, InvalidAmount),
-        ({"base_cost": 10**15}, InvalidAmount),
-        ({"stock_quantity": -1}, InvalidInput),
-        ({"stock_quantity": 2**31}, InvalidInput),
-        ({"status": "gone"}, InvalidInput),
-        ({"sku": ""}, InvalidInput),
-        ({"colour": "blue"}, InvalidInput),
-        ({"images": "url"}, InvalidInput),
-    ],
-)
-def test_a_bad_update_changes_nothing(
-    units: UnitsOfWork, database: Database, changes: dict[str, Any], error: type[TillbellError]
-) -> None:
-    """Every refused value leaves each row of each table as it was."""
-    chain = build_chain(units)
-    before = dump(database)
-    with pytest.raises(error), units.begin(actor="test") as work:
-        products.update(work, chain.product_id, changes)
     assert before == dump(database)
 
 

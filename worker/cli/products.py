@@ -9,7 +9,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from engine import pricing, products
+from engine.stock import moves_of
 from worker.cli.documents import read_object
+from worker.cli.moments import brief
 from worker.cli.opening import reading, writing
 from worker.cli.options import Json, Limit, OfTenant, Tenant
 from worker.cli.output import (
@@ -82,7 +84,7 @@ def update(
     data: Data = "{}",
     as_json: Json = False,
 ) -> None:
-    """Change what is given; a new price runs down the chain and raises product.updated."""
+    """Change what is given; a new price runs down the chain, and all who sell it are told."""
     fields = _fields(
         data,
         sku=sku,
@@ -122,6 +124,15 @@ def show(product_id: Id, *, as_json: Json = False) -> None:
     with reading() as connection:
         row = products.get(connection, product_id)
     emit(_public(row), _facts(row), as_json=as_json)
+
+
+@app.command()
+def moves(product_id: Id, *, limit: Limit = 100, as_json: Json = False) -> None:
+    """List what moved a product's stock, newest first."""
+    with reading() as connection:
+        rows = moves_of(connection, products.get(connection, product_id)["id"], limit=limit)
+    view = table(rows, _MOVES, empty="No moves.")
+    emit({"data": rows}, view, as_json=as_json)
 
 
 @app.command()
@@ -213,6 +224,12 @@ def _stock(row: Row) -> Text:
     return written.append(reserved, style="dim")
 
 
+def _moved(row: Row, name: str) -> Text:
+    """Return what there was afterwards, and before it how that came."""
+    delta = row[f"{name}_delta"]
+    return Text(f"{delta:+,}  " if delta else "", style="dim").append(f"{row[name]:,}", style="")
+
+
 _COLUMNS = (
     Column("ID", "id"),
     Column("SKU", "sku", flexible=True),
@@ -221,6 +238,15 @@ _COLUMNS = (
     Column("STOCK", _stock, right=True),
     Column("STATUS", lambda row: state(row["status"]), wide=True),
     Column("TENANT", "tenant_id", wide=True),
+)
+_MOVES = (
+    Column("VERSION", "version", right=True),
+    Column("WHY", "reason"),
+    Column("ON HAND", lambda row: _moved(row, "on_hand"), right=True),
+    Column("RESERVED", lambda row: _moved(row, "allocated"), right=True),
+    Column("FOR", "reference_id"),
+    Column("WHEN", lambda row: brief(row["created_at"])),
+    Column("BY", "actor", wide=True),
 )
 _LEVELS = (
     Column("LEVEL", "level", right=True),
