@@ -13,12 +13,16 @@ from dispatcher import endpoints, resealing
 from dispatcher.due import endpoint_rows
 from dispatcher.endpoints import EndpointGuard
 from dispatcher.resealing import reseal, usage, waiting
-from dispatcher.secrets import KeyRing
 from dispatcher.signer import open_signers
 from dispatcher.tables import endpoint_secrets
+from engine import invitations, relationships, stock_items
 from engine.database import Database
-from tests.chains import dump
+from engine.errors import SecretUnreadable
+from engine.sealing import KeyRing
+from engine.unit_of_work import UnitsOfWork
+from tests.chains import dump, top_up
 from tests.dispatching import POLICY, Dispatching, dispatching
+from tests.reselling import EMAIL, add_serials, allocated, build_shop
 
 URL = "http://127.0.0.1:9/hook"
 OLD, NEW = b"k" * 32, b"n" * 32  # tests.dispatching seals with the first
@@ -161,3 +165,20 @@ def test_nothing_sealed_is_no_work(dispatch: Dispatching) -> None:
     """An empty installation has keys and nothing under them."""
     assert (0, []) == (reseal(dispatch.database, BOTH).resealed, [])
     assert [("seals", 0, 0), ("opens", 0, 0)] == counts(dispatch, BOTH)
+
+
+def test_serials_and_emails_are_sealed_anew(units: UnitsOfWork, database: Database) -> None:
+    """What resellers bought and whom merchants invited opens with the new key alone afterwards."""
+    shop = build_shop(units)
+    add_serials(units, shop, 3)
+    top_up(units, shop.reseller, 50_000)
+    allocated(units, shop, 2)
+    assert 4 == reseal(database, BOTH).resealed
+    with database.read() as connection:
+        bound = relationships.get(connection, shop.relationship)
+        ids = [item["id"] for item in stock_items.listing(connection, bound)]
+        assert 2 == len(stock_items.serials_of(connection, NEW_RING, bound, ids))
+        [invitation] = invitations.listing(connection)
+        assert EMAIL == invitations.email_of(connection, NEW_RING, invitation)
+        with pytest.raises(SecretUnreadable):
+            stock_items.serials_of(connection, OLD_RING, bound, ids)
