@@ -1,4 +1,4 @@
-"""Milestones of remittances: rows that reach exactly one outcome (domain.md 1.3).
+"""Milestones of remittances: rows that reach exactly one outcome.
 
 ``pending`` becomes ``emitted``, ``superseded`` or ``cancelled`` by one guarded update, in the
 transaction that raises the event. Whoever looks decides nothing: the row and its instant do.
@@ -6,35 +6,30 @@ transaction that raises the event. Whoever looks decides nothing: the row and it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from engine import remittance_events
-from engine.due_dates import DEFAULT_LADDER, DUE, OVERDUE, Step, days_between, ladder
+from engine.due_dates import days_past, firings
 from engine.errors import NotFound
 from engine.events import EventDraft, iso_seconds
 from engine.ids import new_id
+from engine.ladders import OVERDUE, ladder_of
+from engine.milestone_rules import CANCELLED, EMITTED, PENDING, SUPERSEDED, is_late, judge
 from engine.settlement_tables import milestones, remittances
 from engine.unit_of_work import UnitOfWork
 
-PENDING = "pending"
-EMITTED = "emitted"
-SUPERSEDED = "superseded"
-CANCELLED = "cancelled"
-#: An emission later than this after its instant says so.
-LATE_AFTER = timedelta(hours=1)
 BATCH_MAX = 1000
 
 Row = dict[str, Any]
 
 
-def schedule(
-    work: UnitOfWork, owed: Iterable[Mapping[str, Any]], steps: Sequence[Step] = DEFAULT_LADDER
-) -> None:
-    """Insert the milestones of remittances in the transaction that creates them."""
+def schedule(work: UnitOfWork, owed: Iterable[Mapping[str, Any]]) -> None:
+    """Insert the milestones of remittances in the transaction that makes or reschedules them."""
     rows = [
         {
             "id": new_id(),
@@ -49,7 +44,9 @@ def schedule(
             "created_at": work.now,
         }
         for remittance in owed
-        for firing in ladder(remittance["due_date"], remittance["due_tz"], steps)
+        for firing in firings(
+            remittance["due_date"], remittance["due_tz"], ladder_of(remittance["ladder"])
+        )
         for tenant_id in _recipients(remittance, firing.event)
     ]
     if rows:
@@ -80,18 +77,23 @@ def emit_many(work: UnitOfWork, milestone_ids: Sequence[str], as_of: datetime) -
 
     A milestone that has an outcome, or whose instant has not come, keeps its own.
     """
+    return decide(work, milestone_ids, as_of)[0]
+
+
+def decide(
+    work: UnitOfWork, milestone_ids: Sequence[str], as_of: datetime
+) -> tuple[dict[str, str], set[str]]:
+    """Do what ``emit_many`` does; return all outcomes, and the ids that had none before."""
     wanted = set(milestone_ids)
     subjects = {row["subject_id"] for row in _rows(work.connection, milestones.c.id.in_(wanted))}
     # The remittance first: paying one locks it before its milestones too.
     owed = _lock_remittances(work.connection, subjects)
-    series: dict[str, list[Row]] = {}
-    for row in _rows(work.connection, milestones.c.subject_id.in_(owed)):
-        series.setdefault(row["subject_id"], []).append(row)
+    series = _series(work.connection, owed)
     outcomes: dict[str, str] = {}
+    mine: set[str] = set()
     decided: dict[str, list[Row]] = {EMITTED: [], SUPERSEDED: [], CANCELLED: [], PENDING: []}
     for subject_id, siblings in series.items():
-        for rank, row in enumerate(siblings):
-            row["rank"] = rank
+        for row in siblings:
             if row["id"] in wanted:
                 outcomes[row["id"]] = row["outcome"]
                 if row["outcome"] == PENDING:
@@ -99,34 +101,27 @@ def emit_many(work: UnitOfWork, milestone_ids: Sequence[str], as_of: datetime) -
     for outcome in (SUPERSEDED, CANCELLED, EMITTED):
         settled = _settle(work, decided[outcome], outcome)
         outcomes.update(dict.fromkeys(settled, outcome))
+        mine.update(settled)
     emitted = [row for row in decided[EMITTED] if outcomes[row["id"]] == EMITTED]
+    for row in emitted:
+        row["late"] = is_late(row, series[row["subject_id"]], owed[row["subject_id"]], as_of)
     _raise(work, emitted, owed, as_of)
-    return outcomes
+    return outcomes, mine
 
 
-def judge(
-    row: Mapping[str, Any],
-    siblings: Iterable[Mapping[str, Any]],
-    remittance: Mapping[str, Any],
-    as_of: datetime,
-) -> str:
-    """Return the outcome a pending milestone deserves at ``as_of``: pure, the catch-up rule.
-
-    Of several due ones of a type only the newest is emitted; past the due date none approaches it.
-    """
-    if remittance["status"] != "pending" or (
-        remittance["schedule_version"] != row["schedule_version"]
-    ):
-        return CANCELLED
-    if row["fire_at"] > as_of:
-        return PENDING
-    if row["event"] == DUE and as_of >= remittance["due_at"]:
-        return SUPERSEDED
-    newer = any(
-        _same_series(row, other) and row["fire_at"] < other["fire_at"] <= as_of
-        for other in siblings
-    )
-    return SUPERSEDED if newer else EMITTED
+def drafts_of(work: UnitOfWork, emitted: Sequence[Row]) -> list[Row]:
+    """Return emitted milestones, each with the ``draft`` of the event its emission raised."""
+    owed = _lock_remittances(work.connection, {row["subject_id"] for row in emitted})
+    series = _series(work.connection, owed)
+    late = {row["subject_id"] for row in emitted if row["event"] == OVERDUE}
+    _mark_overdue(work, [owed[subject_id] for subject_id in sorted(late)])
+    wanted = {row["id"] for row in emitted}
+    found = [row for rows in series.values() for row in rows if row["id"] in wanted]
+    for row in found:
+        remittance, as_of = owed[row["subject_id"]], row["outcome_at"]
+        row["late"] = is_late(row, series[row["subject_id"]], remittance, as_of)
+        row["draft"] = _draft(row, remittance, as_of)
+    return found
 
 
 def cancel(work: UnitOfWork, remittance_ids: Iterable[str]) -> None:
@@ -144,9 +139,15 @@ def _recipients(remittance: Mapping[str, Any], event: str) -> tuple[str, ...]:
     return (remittance["payer_id"],)
 
 
-def _same_series(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    keys = ("subject_id", "schedule_version", "event", "recipient_tenant_id")
-    return all(row[key] == other[key] for key in keys)
+def _series(connection: Connection, owed: Mapping[str, Row]) -> dict[str, list[Row]]:
+    """Return every milestone of each remittance, oldest first, with its rank in its schedule."""
+    series: dict[str, list[Row]] = {}
+    ranks: Counter[tuple[str, int]] = Counter()
+    for row in _rows(connection, milestones.c.subject_id.in_(owed)):
+        series.setdefault(row["subject_id"], []).append(row)
+        row["rank"] = ranks[row["subject_id"], row["schedule_version"]]
+        ranks[row["subject_id"], row["schedule_version"]] += 1
+    return series
 
 
 def _rows(connection: Connection, wanted: Any) -> list[Row]:
@@ -195,10 +196,9 @@ def _raise(work: UnitOfWork, rows: Sequence[Row], owed: Mapping[str, Row], as_of
 
 
 def _draft(row: Row, remittance: Row, as_of: datetime) -> EventDraft:
-    # Counted from the day that begins where the due date ends, so that T-3 says 3 and T+7 says 7.
-    over_on = remittance["due_date"] + timedelta(days=1)
-    days = days_between(over_on, as_of, remittance["due_tz"])
-    extra: dict[str, Any] = {"late": as_of - row["fire_at"] > LATE_AFTER}
+    cutoff = ladder_of(remittance["ladder"]).cutoff
+    days = days_past(remittance["due_date"], as_of, remittance["due_tz"], cutoff)
+    extra: dict[str, Any] = {"late": row["late"]}
     if row["event"] == OVERDUE:
         extra |= {"days_overdue": days, "overdue_since": iso_seconds(remittance["overdue_since"])}
     else:
