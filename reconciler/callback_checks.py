@@ -1,4 +1,4 @@
-"""Callbacks: events not fanned out, mailboxes whose wake-up or holder was lost."""
+"""Callbacks on their way: events not fanned out, mailboxes whose wake-up or holder was lost."""
 
 from __future__ import annotations
 
@@ -7,35 +7,85 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, exists, func, or_, select, update
 
+from dispatcher import fan_out_gaps
+from dispatcher.fan_out_gaps import Gap
 from dispatcher.hints import in_batches
 from dispatcher.tables import deliveries, mailboxes
-from engine.tables import outbox
+from engine.tables import events, outbox
 from engine.types import UtcTime
-from reconciler.check import Check, Finding, Found, Scope, Severity, Tools
+from reconciler.check import SLICE_ROWS, Check, Finding, Found, Policy, Scope, Severity, Tools
+from reconciler.cursors import place_of, text_of
 
-#: The relay is late, and a due mailbox forgotten, after this (domain.md K07, K08).
+#: The relay is late, and a due mailbox forgotten, after this.
 RELAY_LATE = timedelta(seconds=60)
 DRAIN_LATE = timedelta(minutes=5)
-FINDINGS_MAX = 1000
+#: A sweep looks this far back for deliveries that were never made.
+EXPANDED_WITHIN = timedelta(days=1)
+EVENTS_PER_SLICE = 5 * SLICE_ROWS
 
 
 def _find_unrelayed(connection: Connection, scope: Scope) -> Found:
-    late = outbox.c.created_at < scope.now - RELAY_LATE
-    scanned = connection.execute(select(func.count()).select_from(outbox)).scalar_one()
-    oldest = select(outbox).where(late).order_by(outbox.c.event_id).limit(FINDINGS_MAX)
-    rows = connection.execute(oldest).all()
-    return Found(
-        scanned,
-        [
-            Finding(f"event {row.event_id}", "fanned out", "in the outbox", row.event_id)
-            for row in rows
-        ],
+    """Find what waits in the outbox too long, and what left it without a delivery due to it."""
+    until = scope.now - RELAY_LATE
+    since = max(scope.since or until - EXPANDED_WITHIN, until - EXPANDED_WITHIN)
+    chosen, scanned, end = fan_out_gaps.slice_of(
+        connection, since, place_of(scope.after), until, EVENTS_PER_SLICE
+    )
+    gaps = fan_out_gaps.missing(connection, chosen, until, SLICE_ROWS)
+    findings = [gap_finding(gap) for gap in gaps]
+    if scope.after is None:
+        waiting, late = _waiting(connection, scope)
+        scanned += waiting
+        findings = late + findings + _standing_gaps(connection, scope, set(gaps))
+    return Found(scanned, findings, text_of(end))
+
+
+def gap_finding(gap: Gap) -> Finding:
+    """Return the finding of an event that an endpoint should have been sent."""
+    return Finding(
+        f"event {gap.event_id} for endpoint {gap.endpoint_id}",
+        expected="a delivery",
+        actual="none",
+        key=[gap.event_id, gap.endpoint_id],
     )
 
 
-def _mend_unrelayed(tools: Tools, findings: Sequence[Finding], _scope: Scope) -> None:
+def mend_gaps(tools: Tools, findings: Sequence[Finding], scope: Scope) -> None:
+    """Insert the deliveries that are missing, and wake whom they are for."""
+    gaps = [Gap(*finding.key) for finding in findings]
+    with tools.database.write() as connection:
+        called = fan_out_gaps.fill(connection, gaps, scope.now)
+    for batch in in_batches(called):
+        tools.hints.drain(batch)
+
+
+def _waiting(connection: Connection, scope: Scope) -> tuple[int, list[Finding]]:
+    late = outbox.c.created_at < scope.now - RELAY_LATE
+    scanned = connection.execute(select(func.count()).select_from(outbox)).scalar_one()
+    oldest = select(outbox).where(late).order_by(outbox.c.event_id).limit(SLICE_ROWS)
+    return scanned, [
+        Finding(f"event {row.event_id}", "fanned out", "in the outbox", row.event_id)
+        for row in connection.execute(oldest)
+    ]
+
+
+def _standing_gaps(connection: Connection, scope: Scope, found: set[Gap]) -> list[Finding]:
+    """Look again at the gaps that stand open, however old."""
+    keys = [key for key in scope.again if isinstance(key, list)]
+    if not keys:
+        return []
+    known = {Gap(*key) for key in keys}
+    chosen = events.c.id.in_({gap.event_id for gap in known})
+    left = fan_out_gaps.missing(connection, chosen, scope.now, SLICE_ROWS)
+    return [gap_finding(gap) for gap in left if gap in known - found]
+
+
+def _mend_unrelayed(tools: Tools, findings: Sequence[Finding], scope: Scope) -> None:
     """Fan out here and now: the relay's claim keeps two from doing it twice."""
-    tools.relay.run_once(len(findings))
+    waiting = [finding for finding in findings if not isinstance(finding.key, list)]
+    if waiting:
+        tools.relay.run_once(len(waiting))
+    mend_gaps(tools, [finding for finding in findings if isinstance(finding.key, list)], scope)
 
 
 def _find_forgotten(connection: Connection, scope: Scope) -> Found:
@@ -52,7 +102,7 @@ def _find_forgotten(connection: Connection, scope: Scope) -> Found:
     )
     scanned = connection.execute(select(func.count()).select_from(mailboxes)).scalar_one()
     chosen = select(mailboxes).where(wanted).order_by(mailboxes.c.endpoint_id)
-    rows = connection.execute(chosen.limit(FINDINGS_MAX)).all()
+    rows = connection.execute(chosen.limit(SLICE_ROWS)).all()
     return Found(
         scanned,
         [
@@ -85,15 +135,23 @@ def _mend_forgotten(tools: Tools, findings: Sequence[Finding], scope: Scope) -> 
 EVENTS_RELAYED = Check(
     id="K07",
     title="Events that were not fanned out",
-    severity=Severity.WARNING,
+    compares="the outbox with the minute the relay has, and events with the deliveries due to"
+    " the endpoints that were subscribed then",
+    remedy="the events are fanned out here and now, the missing deliveries inserted",
+    severity=Severity.ERROR,
+    policy=Policy.AUTO,
     every_seconds=60,
     find=_find_unrelayed,
     mend=_mend_unrelayed,
+    incremental=True,
 )
 MAILBOXES_AWAKE = Check(
     id="K08",
     title="Expired leases and lost hints",
+    compares="leases, wake-ups and due deliveries of every mailbox with the clock",
+    remedy="the mailbox is made due and hinted",
     severity=Severity.WARNING,
+    policy=Policy.AUTO,
     every_seconds=10,
     find=_find_forgotten,
     mend=_mend_forgotten,

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, or_, update
 
-from engine.upserts import insert_missing
+from engine.upserts import insert_missing, insert_or_change
 from reconciler.tables import leaderships
 
 LEASE = timedelta(seconds=15)
+#: Holds a duty that nobody leads: its row is there to be locked.
+TURNS = "turns"
 
 
 def lead(connection: Connection, duty: str, holder: str, now: datetime) -> bool:
@@ -34,3 +36,9 @@ def resign(connection: Connection, duty: str, holder: str) -> None:
     connection.execute(
         delete(leaderships).where(leaderships.c.duty == duty, leaderships.c.holder == holder)
     )
+
+
+def take_turns(connection: Connection, duty: str, now: datetime) -> None:
+    """Wait until no other transaction is at this duty, and keep others out until this one ends."""
+    row = {"duty": duty, "holder": TURNS, "lease_until": now}
+    insert_or_change(connection, leaderships, row, ["duty"], {"holder": TURNS})

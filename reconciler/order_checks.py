@@ -10,16 +10,14 @@ from engine import orders
 from engine.order_tables import chain_orders, order_log
 from engine.tables import events
 from engine.unit_of_work import UnitOfWork
-from reconciler.check import Check, Finding, Found, Scope, Severity
+from reconciler.check import Check, Finding, Found, Policy, Scope, Severity
 
 FINDINGS_MAX = 1000
 
 
 def _find(connection: Connection, scope: Scope) -> Found:
     """Compare each order's version and status with its timeline and its newest event."""
-    changed = chain_orders.c.updated_at <= scope.as_of
-    if scope.since is not None:
-        changed &= chain_orders.c.updated_at >= scope.since
+    changed = scope.touched(chain_orders.c.updated_at, chain_orders.c.id)
     logged = exists().where(
         order_log.c.chain_order_id == chain_orders.c.id,
         order_log.c.seq == chain_orders.c.version,
@@ -58,8 +56,12 @@ def _heal(work: UnitOfWork, findings: Sequence[Finding], _scope: Scope) -> list[
 ORDERS_TOLD = Check(
     id="K01",
     title="Order state that moved without an event",
-    severity=Severity.WARNING,
+    compares="each order's version and status with its timeline and its newest event",
+    remedy="the missing step and events are written, with the keys they would have had",
+    severity=Severity.ERROR,
+    policy=Policy.AUTO,
     every_seconds=60,
     find=_find,
+    incremental=True,
     heal=_heal,
 )

@@ -32,6 +32,7 @@ def show(connection: Connection, run_id: str) -> dict[str, Any]:
         select(discrepancies)
         .where(discrepancies.c.check == row["check"])
         .where(discrepancies.c.last_seen_at >= row["started_at"])
+        .where(discrepancies.c.first_seen_at <= row["updated_at"])
         .order_by(discrepancies.c.id)
     )
     listed = [dict(each) for each in connection.execute(seen).mappings()]

@@ -23,19 +23,25 @@ from dispatcher.manifests import ManifestMaker
 from dispatcher.retention import Step, run_once
 from dispatcher.sweep import Sweep
 from engine.database import Database, DatabaseClock
+from engine.product_expander import ProductExpander
 from engine.unit_of_work import UnitsOfWork
 from reconciler.check import Check
 from reconciler.checks import CHECKS
+from reconciler.deadman import DeadMan
 from reconciler.leadership import lead, resign
 from reconciler.runner import Runner
+from reconciler.upstream_polling import UpstreamPoll
 
 log = get_logger("schedule")
 
 DUTY = "reconciler"
 LEAD_SECONDS = 5
 REPLAY_SECONDS = 1
+PRODUCT_SECONDS = 1
 RETENTION_SECONDS = 3600
 MANIFEST_SECONDS = 300
+UPSTREAM_SECONDS = 5
+DEADMAN_SECONDS = 60
 
 
 class Schedule:
@@ -52,11 +58,15 @@ class Schedule:
         retention: Sequence[Step] = (),
         emit: Emit = nowhere,
         manifests: ManifestMaker | None = None,
+        products: ProductExpander | None = None,
+        upstreams: UpstreamPoll | None = None,
+        deadman: DeadMan | None = None,
     ) -> None:
         self._database = database
         self._clock = DatabaseClock(database)
         self._units = units
         self._emit = emit
+        self._hints = hints
         self._runner = Runner(units, hints)
         self._sweep = sweep
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{threading.get_ident()}"
@@ -69,6 +79,12 @@ class Schedule:
         self._add("retention", RETENTION_SECONDS, partial(self._prune, retention))
         if manifests is not None:
             self._add("manifests", MANIFEST_SECONDS, partial(self._close_days, manifests))
+        if products is not None:
+            self._add("products", PRODUCT_SECONDS, partial(self._tell_products, products))
+        if upstreams is not None:
+            self._add("upstreams", UPSTREAM_SECONDS, partial(self._poll, upstreams))
+        if deadman is not None:
+            self._add("deadman", DEADMAN_SECONDS, partial(self._ping, deadman))
         for check in CHECKS.values():
             self._add(check.id, check.tick_seconds, partial(self._look, check))
 
@@ -115,7 +131,7 @@ class Schedule:
             if wait_seconds > 0:
                 self._stopping.wait(min(wait_seconds, left_seconds))
             else:
-                replay_steps.run_once(self._units, self._clock.now())
+                replay_steps.run_once(self._units, self._clock.now(), self._hints)
 
     def _prune(self, steps: Sequence[Step]) -> None:
         """Remove what is older than it is kept, until nothing is or the schedule ends."""
@@ -130,6 +146,21 @@ class Schedule:
         """Sign the days that are over; one after the other leader makes the same, once."""
         if self._leading and (made := manifests.run_once()):
             log.info("manifests.made", lines=made)
+
+    def _tell_products(self, products: ProductExpander) -> None:
+        """Tell what changed of products; another leader goes on where this one stopped."""
+        while self._leading and not self._stopping.is_set() and products.run_once():
+            pass
+
+    def _poll(self, upstreams: UpstreamPoll) -> None:
+        """Ask upstreams about what is due, until nothing is or their minute is used up."""
+        while self._leading and not self._stopping.is_set() and upstreams.run_once():
+            pass
+
+    def _ping(self, deadman: DeadMan) -> None:
+        """Let one scheduler of all be heard outside."""
+        if self._leading:
+            deadman.ping()
 
     def _lead(self) -> None:
         self._clock.sync()

@@ -11,13 +11,13 @@ from typing import Any
 from config.clock import FixedClock
 from dispatcher.hints import Hints, NoHints
 from engine.database import Database
-from reconciler import discrepancies
+from reconciler import discrepancy_views
 from reconciler.runner import Runner
 from tests.chains import dump
 from tests.dispatching import Dispatching, dispatching
 
 #: What a run writes about itself, which is not a change of what it looked at.
-OWN_TABLES = ("runs", "discrepancies")
+OWN_TABLES = ("runs", "discrepancies", "discrepancy_log", "ledger_checkpoints")
 
 
 class Acting:
@@ -54,6 +54,10 @@ class Reconciling:
         rows = self.run(*names, **options)
         return {row["check"]: (row["found"], row["healed"]) for row in rows if row["found"]}
 
+    def everything(self) -> Mapping[str, list[tuple[Any, ...]]]:
+        """Return every row of every table."""
+        return dump(self.database)
+
     def content(self) -> Mapping[str, list[tuple[Any, ...]]]:
         """Return every row but those the reconciler writes about itself."""
         everything = dump(self.database)
@@ -62,7 +66,7 @@ class Reconciling:
     def discrepancies(self) -> list[tuple[str, str]]:
         """Return check and status of every discrepancy, oldest first."""
         with self.database.read() as connection:
-            rows = discrepancies.listing(connection, limit=1000)
+            rows = discrepancy_views.listing(connection, limit=1000)
         return [(row["check"], row["status"]) for row in reversed(rows)]
 
     def settled(self, name: str, **options: Any) -> None:

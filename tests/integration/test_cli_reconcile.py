@@ -63,10 +63,11 @@ def test_a_run_is_shown_with_what_did_not_agree(cli: CommandLine) -> None:
 
 
 def test_the_checks_are_listed(cli: CommandLine) -> None:
-    """Each says what it looks for, how often, and whether it heals."""
+    """Each says what it looks for, how often, and who heals it."""
     listed = cli.json("reconcile", "checks")["data"]
     assert list(CHECKS) == [each["check"] for each in listed]
-    assert {"check", "title", "severity", "every_seconds", "heals"} == set(listed[0])
+    names = {"check", "title", "severity", "every_seconds", "policy", "compares", "remedy"}
+    assert names == set(listed[0])
 
 
 @pytest.mark.usefixtures("_owed")

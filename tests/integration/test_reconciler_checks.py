@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Update, event, func, select, update
+from sqlalchemy import Update, select, update
 
 from config.clock import FixedClock
 from dispatcher import endpoint_state
@@ -16,16 +15,13 @@ from dispatcher.mailboxes import lease
 from dispatcher.tables import mailboxes
 from engine import wallets
 from engine.database import Database
-from engine.ledger_tables import holds, ledger_accounts, ledger_entries
 from engine.ledger_tables import wallets as wallet_rows
 from engine.order_tables import chain_orders, order_log
 from engine.tables import outbox
-from engine.unit_of_work import UnitsOfWork
-from reconciler.check import Finding, Scope
-from reconciler.money_checks import BOOKS_BALANCE
-from tests.chains import accept_at_top, build_chain, deliver, dump, place, raised, top_up
+from tests.chains import accept_at_top, build_chain, dump, place, raised, top_up
 from tests.receivers import receiving
 from tests.reconciling import Reconciling, reconciling
+from tests.tampering import tampering
 
 NOBODY = "http://127.0.0.1:9/hook"
 
@@ -39,7 +35,7 @@ def scene(database: Database, clock: FixedClock) -> Iterator[Reconciling]:
 
 def plant(scene: Reconciling, defect: Update) -> None:
     """Change rows behind the engine's back."""
-    with scene.database.write() as connection:
+    with tampering(scene.database) as connection:
         assert connection.execute(defect).rowcount
 
 
@@ -171,78 +167,6 @@ def test_k12_brings_a_level_in_line(scene: Reconciling, low: str) -> None:
         assert low != wallets.show(connection, chain.r)["low_state"]
     scene.settled("K12")
     assert [("K12", "healed")] == scene.discrepancies()
-
-
-def tampered_entry(_: str) -> Update:
-    """Return a change of one entry of the ledger."""
-    newest = select(func.max(ledger_entries.c.account_version)).scalar_subquery()
-    one = ledger_entries.c.account_version == newest
-    return update(ledger_entries).where(one).values(amount_minor=ledger_entries.c.amount_minor + 1)
-
-
-def tampered_counter(tenant_id: str) -> Update:
-    """Return a change of an account's counter."""
-    return (
-        update(ledger_accounts)
-        .where(ledger_accounts.c.book == tenant_id, ledger_accounts.c.code == "wallet")
-        .values(posted_debits=ledger_accounts.c.posted_debits + 1)
-    )
-
-
-def tampered_hold(_: str) -> Update:
-    """Return a change of open holds."""
-    return update(holds).where(holds.c.status == "open").values(amount_minor=1)
-
-
-@pytest.mark.parametrize("defect", [tampered_entry, tampered_counter, tampered_hold])
-def test_k13_finds_drift_and_never_heals_it(
-    scene: Reconciling, defect: Callable[[str], Update]
-) -> None:
-    """What was tampered with is named (F59) and stays for people: run after run, one note each."""
-    units = scene.dispatch.units
-    chain = build_chain(units)
-    top_up(units, chain.r, 10**6)
-    deliver(units, place(units, chain))
-    place(units, chain, number="held", payment={"method": "prepaid"})
-    assert {} == scene.found("K13")
-    plant(scene, defect(chain.r))
-    before = scene.content()
-    [first] = scene.run("K13")
-    assert first["found"] > 0
-    assert (0, "completed", None) == (first["healed"], first["state"], first["problem"])
-    noted = scene.discrepancies()
-    assert {("K13", "open")} == set(noted)
-    assert first["found"] == len(noted) == scene.run("K13")[0]["found"]
-    assert noted == scene.discrepancies()
-    assert before == scene.content()
-
-
-def test_k13_reads_the_books_of_one_moment(scene: Reconciling, units: UnitsOfWork) -> None:
-    """Money that moves between two of its queries is no drift."""
-    chain = build_chain(units)
-    top_up(units, chain.r, 10**6)
-    place(units, chain, number="before", payment={"method": "prepaid"})
-    numbers, me = iter(range(1000)), threading.get_ident()
-
-    def move_money(*arguments: Any) -> None:
-        if threading.get_ident() == me and arguments[2].lstrip().startswith("SELECT"):
-            asked = {"number": f"during-{next(numbers)}", "payment": {"method": "prepaid"}}
-            mover = threading.Thread(target=place, args=(units, chain), kwargs=asked)
-            mover.start()
-            mover.join(10)
-
-    def look() -> Sequence[Finding]:
-        event.listen(scene.database.engine, "after_cursor_execute", move_money)
-        try:
-            with scene.database.read() as connection:
-                now = scene.clock.now()
-                return BOOKS_BALANCE.find(connection, Scope(as_of=now, now=now)).findings
-        finally:
-            event.remove(scene.database.engine, "after_cursor_execute", move_money)
-
-    assert [] == look()
-    assert next(numbers) >= 5
-    assert {} == scene.found("K13")
 
 
 def test_nothing_else_moves_when_one_check_heals(scene: Reconciling) -> None:

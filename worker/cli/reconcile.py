@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from reconciler import runs
+from engine.database import database_now
+from reconciler import reports, runs, scores
 from reconciler.checks import CHECKS, choose
 from reconciler.runner import Runner
-from worker.cli.moments import brief, future
+from worker.cli.courier_files import courier_file
+from worker.cli.moments import brief, future, span
 from worker.cli.opening import opened, operator, reading
 from worker.cli.options import Json, Limit
 from worker.cli.output import (
@@ -20,6 +23,7 @@ from worker.cli.output import (
     Row,
     details,
     emit,
+    money,
     page,
     progress,
     section,
@@ -28,6 +32,7 @@ from worker.cli.output import (
 )
 
 app = typer.Typer(rich_markup_mode=None)
+app.command("courier-file")(courier_file)
 
 
 @app.command()
@@ -43,7 +48,12 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Find, but heal nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the checks now; exit code 1 when one could not finish."""
+    """Run the checks now. Exit code 0: clean, or all of it healed.
+
+    1: a finding that nobody may heal by itself, or one of severity error or critical that stays
+    open (with --dry-run all stay), or a check that stopped. 2: wrong usage. What was accepted, and
+    warnings, fail nothing.
+    """
     names = _names(check)
     found = []
     with opened() as application, progress() as bar:
@@ -53,7 +63,7 @@ def run(
             found.append(row)
             bar.advance(task)
     emit({"runs": found}, table(found, _OUTCOMES, empty="No checks."), as_json=as_json)
-    if any(row["problem"] for row in found):
+    if any(row["problem"] or row["failed"] for row in found):
         raise typer.Exit(1)
 
 
@@ -99,6 +109,36 @@ def show(
 
 
 @app.command()
+def report(
+    run_id: Annotated[
+        str | None, typer.Argument(help="A run of the call meant; else the newest of each check.")
+    ] = None,
+    *,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page to be printed here.", metavar="FILE")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Report what was looked at, what stands with its age and amount, what was settled, a score."""
+    with reading() as connection:
+        found = reports.gather(connection, database_now(connection), run_id)
+    if html is not None:
+        html.write_text(reports.page(found), encoding="utf-8")
+    view = page(
+        [
+            table(found["runs"], _OUTCOMES, empty="No runs."),
+            section("What stands", table(found["discrepancies"], _STANDING, empty=_AGREES)),
+            section(
+                f"Settled since {found['since']:%Y-%m-%d}",
+                table(found["settled"], _SETTLED, empty="Nothing."),
+            ),
+            section("Score", Text(scores.in_words(found["score"]))),
+        ]
+    )
+    emit(found, view, as_json=as_json)
+
+
+@app.command()
 def checks(*, as_json: Json = False) -> None:
     """List the checks: what each looks for, how often, and whether it heals."""
     rows = [
@@ -107,7 +147,9 @@ def checks(*, as_json: Json = False) -> None:
             "title": check.title,
             "severity": str(check.severity),
             "every_seconds": check.every_seconds,
-            "heals": check.heal is not None or check.mend is not None,
+            "policy": str(check.policy),
+            "compares": check.compares,
+            "remedy": check.remedy,
         }
         for check in CHECKS.values()
     ]
@@ -130,8 +172,12 @@ def _healed(row: Row) -> str:
 
 
 def _found(row: Row) -> Text:
-    left = row["found"] - row["healed"]
-    return Text(f"{row['found']:,}", style="yellow" if left else "")
+    style = "red" if row["failed"] else "yellow" if row["left_open"] else ""
+    return Text(f"{row['found']:,}", style=style)
+
+
+def _amount(row: Row) -> Text | None:
+    return None if row["currency"] is None else money(row["amount_minor"], row["currency"])
 
 
 _OUTCOMES = (
@@ -160,10 +206,28 @@ _DISCREPANCIES = (
     Column("ACTUAL", "actual", flexible=True),
     Column("STATUS", lambda row: state(row["status"])),
 )
+_AGREES = "Everything agrees."
+_STANDING = (
+    Column("CHECK", "check"),
+    Column("SUBJECT", "subject", flexible=True),
+    Column("SEVERITY", "severity"),
+    Column("AGE", lambda row: span(row["age_seconds"]), right=True),
+    Column("AMOUNT", _amount, right=True),
+    Column("STATUS", lambda row: state(row["status"])),
+)
+_SETTLED = (
+    Column("CHECK", "check"),
+    Column("SUBJECT", "subject", flexible=True),
+    Column("AMOUNT", _amount, right=True),
+    Column("HEALED BY", "heal_action", flexible=True),
+    Column("WITH", "heal_reference", flexible=True),
+    Column("AT", lambda row: brief(row["settled_at"])),
+)
 _CHECKS = (
     Column("CHECK", "check"),
     Column("LOOKS FOR", "title", flexible=True),
     Column("SEVERITY", "severity"),
     Column("EVERY", lambda row: f"{row['every_seconds']} s", right=True),
-    Column("HEALS", "heals"),
+    Column("HEALS", "policy"),
+    Column("BY", "remedy", flexible=True),
 )
