@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from bench.first import bench_settings, prepare
+from bench.stand import Stand, bench_settings
 from dispatcher.mailboxes import lease
 from dispatcher.outcome import Outcome, Verdict
 from dispatcher.settle import settle_now
@@ -60,7 +60,9 @@ def sizes(database: Database) -> dict[str, tuple[int, int]]:
 
 def fill(application: Application, count: int) -> None:
     """Publish, fan out and settle ``count`` deliveries, each at its first attempt."""
-    tenant_ids = prepare(application, "http://127.0.0.1:9/hook", ENDPOINTS)
+    stand = Stand(application)
+    stand.add_endpoints(9, ENDPOINTS)
+    tenant_ids = stand.tenant_ids
     relay = application.relay()
     for start in range(0, count, BATCH):
         drafts = [

@@ -1,0 +1,53 @@
+"""One endpoint of ten never answers: what the other nine notice of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.ground import fresh_ground
+from bench.lines import Figures, Scale, latencies_ms, module, percentiles
+from bench.stand import fleet, running, standing
+
+RATE = 200
+
+
+def hanging(scale: Scale) -> Figures:
+    """Measure the nine with the tenth hanging, and again with it answering."""
+    return {"with": _nine(scale, hangs=True), "without": _nine(scale, hangs=False)}
+
+
+def _nine(scale: Scale, *, hangs: bool) -> Figures:
+    with (
+        fresh_ground() as (folder, settings),
+        standing(folder, **settings) as stand,
+        fleet() as receivers,
+        _silent() as silent_port,
+    ):
+        stand.add_endpoints(receivers.port, 9)
+        nine = set(stand.tenant_ids)
+        stand.add_endpoints(silent_port if hangs else receivers.port, 1)
+        [tenth] = set(stand.tenant_ids) - nine
+        tenants = folder / "tenants.json"
+        tenants.write_text(json.dumps(stand.tenant_ids))
+        kinds = ["worker"] if stand.application.settings.embedded else ["worker", "scheduler"]
+        with running(stand.application, kinds):
+            time.sleep(2.0)
+            arguments = ("--rate", str(RATE), "--seconds", str(scale.latency_seconds))
+            environment = stand.application.settings.as_environment()
+            module(
+                "bench.publisher", *arguments, "--tenants", str(tenants), environment=environment
+            )
+            time.sleep(1.0)
+        waits = latencies_ms(stand, receivers.arrivals(), without_tenant=tenth)
+        return {"events": len(waits), **percentiles(list(waits.values()))}
+
+
+@contextmanager
+def _silent() -> Iterator[int]:
+    """Listen on a port whose calls are taken and never answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as server:
+        yield server.getsockname()[1]

@@ -1,0 +1,90 @@
+"""The table of a run: what was measured, beside the ceiling of the same run and what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+Figures = Mapping[str, Any]
+
+
+def per_second(value: float) -> str:
+    """Write a rate."""
+    return f"{value:,.0f}/s"
+
+
+def milliseconds(found: Figures) -> str:
+    """Write a latency."""
+    return f"p50 {found['p50_ms']:.0f} ms, p99 {found['p99_ms']:.0f} ms"
+
+
+def lines(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    """Yield line by line what it is, what came out, and what the design asks for."""
+    top = found["ceiling"]["per_second"]
+    yield "bare ceiling: sign, send, read; no database", per_second(top), "what the rest is held to"
+    for key, name, asked in (
+        ("drain", "drain of a backlog", "50 % of the ceiling, 15,000/s"),
+        ("embedded", "the same, embedded (SQLite)", "8,000/s"),
+        ("usual", "the usual way, same servers", "a fortieth of the drain"),
+    ):
+        if key in found:
+            rate = found[key]["per_second"]
+            yield name, f"{per_second(rate)} ({rate / top:.0%})", asked
+    yield from _cost(found)
+    if "sustained" in found:
+        line = found["sustained"]
+        rate = f"{line['published_per_second']:,.0f}/s for {line['seconds']:.0f} s"
+        late = f"{line['seconds_to_catch_up']:.1f} s behind at the end"
+        yield (
+            "sustained: commit to receiver",
+            f"{rate}, {milliseconds(line)}, {late}",
+            ("10,000/s, p50 50 ms, p99 200 ms"),
+        )
+    for key, line in found.get("latency", {}).items():
+        asked = "p50 25 ms, p99 150 ms" if key == "500" else ""
+        name = f"latency at {key} events a second" if key.isdigit() else f"latency, {key}"
+        yield name, milliseconds(line), asked
+    yield from _others(found)
+
+
+def _cost(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    line = found.get("drain")
+    if line is None:
+        return
+    parts = (
+        f"worker {line['worker_cpu_microseconds']:.0f}, database"
+        f" {line['database_cpu_microseconds']:.0f}, receiver"
+        f" {line['receiver_cpu_microseconds']:.0f} µs"
+    )
+    yield "processor time a delivery", parts, f"bare: {found['ceiling']['cpu_microseconds']:.0f} µs"
+    yield "memory of a worker", f"{line['memory_megabytes']:.0f} MB", "250 MB"
+    yield "publish, a thousand a transaction", per_second(line["publish_per_second"]), ""
+    yield "relay", per_second(line["relay_per_second"]), ""
+
+
+def _others(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    if "hanging" in found:
+        line = found["hanging"]
+        with_, without = line["with"]["p99_ms"], line["without"]["p99_ms"]
+        text = f"p99 of the nine {with_:.0f} ms, without it {without:.0f} ms"
+        yield "one endpoint of ten hangs", text, "within 10 %"
+    if "claim" in found:
+        line = found["claim"]
+        text = f"{line['behind_ms']:.1f} ms, with none {line['empty_ms']:.1f} ms"
+        yield f"lease and read with {line['settled_rows']:,} settled rows", text, "1.2 times"
+    if "killed" in found:
+        line = found["killed"]
+        text = f"lost {line['missing']}, {line['received_again']} came again"
+        yield "a worker killed half-way", text, "0 lost, no more again than were in flight"
+
+
+def rendered(found: Mapping[str, Figures]) -> Table:
+    """Return the table for people."""
+    table = Table(title="tillbell bench", title_justify="left")
+    for name in ("line", "measured", "asked for"):
+        table.add_column(name, overflow="fold")
+    for line in lines(found):
+        table.add_row(*line)
+    return table
