@@ -13,6 +13,7 @@ COPY dispatcher dispatcher
 COPY reconciler reconciler
 COPY worker worker
 COPY api api
+COPY bench bench
 COPY examples examples
 RUN .venv/bin/python -m pip install --no-cache-dir --no-build-isolation --no-deps --editable . \
     && .venv/bin/python -m pip uninstall --yes setuptools pip

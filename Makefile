@@ -26,7 +26,7 @@ serve: $(VENV)/.project ## API, worker and scheduler in one process (ARGS="--por
 	@$(BIN)/tillbell serve $(ARGS)
 
 test: lint ## the whole check: format, lint, types, floors, tests (ARGS="-k ledger")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: test ## the same as test
 

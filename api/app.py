@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from api import errors, webhooks
+from api import errors, upstreams, webhooks
 from api.metrics import Gauges
 from config.clock import Clock
 from config.errors import TillbellError
+from dispatcher import feed
 from engine.database import Database
+from reconciler.upstream_inbound import InboundCallbacks
 
 Probes = Mapping[str, Callable[[], None]]
 
 
 def create_app(
-    database: Database, clock: Clock, probes: Probes, process_metrics: Callable[[], bytes] = bytes
+    database: Database,
+    clock: Clock,
+    probes: Probes,
+    process_metrics: Callable[[], bytes] = bytes,
+    *,
+    bodies_kept: timedelta = feed.KEPT,
+    inbound: InboundCallbacks | None = None,
 ) -> FastAPI:
     """Return the ASGI application; ``probes`` say what must hold before it is ready.
 
-    ``process_metrics`` are the figures of this process, shown behind those of the database.
+    ``process_metrics`` are the figures of this process, shown behind those of the database;
+    ``bodies_kept`` is how far back the feed can be read; ``inbound`` takes what upstreams post.
     """
     app = FastAPI(title="Tillbell", version="0.1.0", docs_url=None, redoc_url=None)
-    app.state.database, app.state.clock = database, clock
+    app.state.database, app.state.clock, app.state.bodies_kept = database, clock, bodies_kept
     errors.install(app)
     app.include_router(webhooks.router)
+    if inbound is not None:
+        app.state.inbound = inbound
+        app.include_router(upstreams.router)
     gauges = Gauges(database, clock)
 
     @app.get("/healthz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -21,6 +22,12 @@ _SCHEME = HTTPBearer(auto_error=False, description="A token of 'tillbell tokens 
 def database_of(request: Request) -> Database:
     """Return the database of the application that serves a request."""
     found: Database = request.app.state.database
+    return found
+
+
+def bodies_kept_of(request: Request) -> timedelta:
+    """Return how long the bodies of events are kept."""
+    found: timedelta = request.app.state.bodies_kept
     return found
 
 
@@ -58,3 +65,4 @@ EndpointsReader = Annotated[Access, Depends(allowed("endpoints.read"))]
 ManifestsReader = Annotated[Access, Depends(allowed("manifests.read"))]
 OfDatabase = Annotated[Database, Depends(database_of)]
 OfClock = Annotated[Clock, Depends(clock_of)]
+OfBodiesKept = Annotated[timedelta, Depends(bodies_kept_of)]

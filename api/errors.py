@@ -14,14 +14,18 @@ from starlette.exceptions import HTTPException
 
 from config.errors import TillbellError
 from config.log import get_logger
+from dispatcher.errors import SignatureRefused
 from engine import errors
 from engine.ids import new_id
+from reconciler.upstream_reading import UnreadableAnswer
 
 log = get_logger("api")
 
 #: The nearest class of a refusal decides its status; what is not named is a defect of ours.
 STATUSES: Mapping[type[TillbellError], int] = {
     errors.InvalidInput: 400,
+    UnreadableAnswer: 400,
+    SignatureRefused: 401,
     errors.NotAuthenticated: 401,
     errors.InsufficientBalance: 402,
     errors.Forbidden: 403,
@@ -29,8 +33,12 @@ STATUSES: Mapping[type[TillbellError], int] = {
     errors.InvalidStatus: 409,
     errors.AlreadyExists: 409,
     errors.StockUnavailable: 409,
+    errors.ProgramUnavailable: 409,
+    errors.PurchaseLimitExceeded: 409,
     errors.CursorExpired: 410,
     errors.BodyExpired: 410,
+    errors.DraftExpired: 410,
+    errors.TooManyDrafts: 429,
     errors.DatabaseUnavailable: 503,
     TillbellError: 500,
 }

@@ -18,6 +18,7 @@ from dispatcher.health import Circuit
 from dispatcher.states import DeliveryState, EndpointState
 from dispatcher.tables import deliveries, endpoints, mailboxes
 from engine.database import Database
+from engine.product_tables import product_changes
 from engine.settlement_tables import milestones
 from engine.tables import outbox
 from reconciler.checks import CHECKS
@@ -26,6 +27,9 @@ from reconciler.tables import discrepancies, runs
 #: The words of a partial index: a parameter in their place would hide it from the planner.
 _ENDED_BADLY = text("state IN ('failed', 'cancelled')")
 _PENDING = text("outcome = 'pending'")
+_STANDING = text("settled_at IS NULL AND status = 'open'")
+#: The checks of the books: what they find is money that nobody can explain.
+BOOKS = ("K13", "K14", "K15", "K16")
 #: What is delivered is the history, and is not counted here.
 _COUNTED = [state for state in DeliveryState if state is not DeliveryState.SUCCEEDED]
 
@@ -42,6 +46,10 @@ class Gauges:
         self._circuits = self._gauge("circuits", "Endpoints by state of their circuit", "circuit")
         self._outbox = self._gauge("outbox_events", "Events not yet fanned out")
         self._outbox_age = self._gauge("outbox_age_seconds", "Age of the oldest of those")
+        self._changes = self._gauge("product_changes", "Products with changes not yet told")
+        self._changes_age = self._gauge(
+            "product_change_age_seconds", "Age of the oldest change of those"
+        )
         self._leased = self._gauge("mailboxes_leased", "Mailboxes being drained")
         self._expired = self._gauge("leases_expired", "Leases whose holder has not come back")
         self._age = self._gauge(
@@ -51,10 +59,16 @@ class Gauges:
             "milestone_lag_seconds", "How late the oldest milestone is that is still pending"
         )
         self._discrepancies = self._gauge(
-            "discrepancies_open", "What does not agree, by check", "check", "severity"
+            "recon_discrepancies", "What does not agree, by check", "check", "severity"
+        )
+        self._drift = self._gauge(
+            "ledger_drift_minor", "Minor units by which the books disagree, all open findings"
+        )
+        self._behind = self._gauge(
+            "callback_gap_total", "Endpoints that are behind a subject, pairs open now"
         )
         self._checks = self._gauge(
-            "check_age_seconds", "How long ago each check last finished", "check"
+            "recon_last_success_seconds", "How long ago each check last finished", "check"
         )
 
     def render(self) -> bytes:
@@ -80,6 +94,9 @@ class Gauges:
         self._outbox.set(_one(connection, select(func.count()).select_from(outbox)))
         oldest = select(outbox.c.created_at).order_by(outbox.c.event_id).limit(1)
         self._outbox_age.set(_age(connection, oldest, now))
+        self._changes.set(_one(connection, select(func.count()).select_from(product_changes)))
+        opened = select(func.min(product_changes.c.opened_at))
+        self._changes_age.set(_age(connection, opened, now))
         held = select(func.count()).select_from(mailboxes)
         self._leased.set(_one(connection, held.where(mailboxes.c.lease_until.is_not(None))))
         self._expired.set(_one(connection, held.where(mailboxes.c.lease_until < now)))
@@ -89,10 +106,14 @@ class Gauges:
         late = select(func.min(milestones.c.fire_at)).where(_PENDING)
         self._milestones.set(_age(connection, late, now))
         keys = (discrepancies.c.check, discrepancies.c.severity)
-        opened = select(*keys, func.count()).where(text("status = 'open'"))
+        opened = select(*keys, func.count()).where(_STANDING)
         self._discrepancies.clear()
         for check, severity, count in connection.execute(opened.group_by(*keys)):
             self._discrepancies.labels(check, severity).set(count)
+        money = select(func.coalesce(func.sum(discrepancies.c.amount_minor), 0))
+        self._drift.set(_one(connection, money.where(_STANDING, discrepancies.c.check.in_(BOOKS))))
+        behind = select(func.count()).select_from(discrepancies)
+        self._behind.set(_one(connection, behind.where(_STANDING, discrepancies.c.check == "K06")))
         self._checks.clear()
         for check in CHECKS:
             last = select(runs.c.started_at).where(runs.c.check == check)

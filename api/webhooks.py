@@ -21,6 +21,7 @@ from api.auth import (
     EndpointsReader,
     EventsReader,
     ManifestsReader,
+    OfBodiesKept,
     OfClock,
     OfDatabase,
 )
@@ -53,12 +54,13 @@ def list_events(
     access: EventsReader,
     database: OfDatabase,
     clock: OfClock,
+    kept: OfBodiesKept,
     after: After = None,
     limit: Limit = feed.LIMIT_DEFAULT,
     type: Text = None,  # noqa: A002  # the parameter's name on the wire
     subject_id: Text = None,
 ) -> Response:
-    """Read events in commit order, without a cursor those of the last 30 days.
+    """Read events in commit order, without a cursor those of the last 29 days.
 
     Nothing is lost and nothing comes twice: keep `next_cursor`, and pass it as `after`.
     """
@@ -71,6 +73,7 @@ def list_events(
             limit=limit,
             type_name=type,
             subject_id=subject_id,
+            kept=kept,
         )
     data = [_event(row, access) for row in page.events]
     return answer({"data": data, "next_cursor": page.next_cursor, "has_more": page.has_more})

@@ -21,7 +21,7 @@ FIELDS = frozenset(
     duration_seconds endpoint_id error event_id events everything_settled failures_in_row found
     healed hint host key_id kind leading lease_token mailboxes next_attempt_at number port problem
     profile reason releases replay_id rows seconds started_at state status_code sweep_seconds
-    request_id tenant_id tick trigger url worker lines
+    request_id tenant_id tick trigger upstream_id url worker lines
     """.split()  # noqa: SIM905  # fifty names in fifty lines would be read by nobody
 )
 WITHHELD = "[withheld]"

@@ -63,8 +63,10 @@ class Settings(BaseSettings):
     tenant_in_flight_max: int = Field(default=500, ge=1, le=20000)
     host_in_flight_max: int = Field(default=500, ge=1, le=20000)
     retry_jitter: float = Field(default=0.2, ge=0, le=0.5)
+    product_window_seconds: float = Field(default=5.0, ge=0, le=3600)
     sweep_interval_seconds: float | None = Field(default=None, gt=0, le=60)
-    worker_threads: int = Field(default=8, ge=1, le=64)
+    # Each wakes 60 times a second, whether there is work or not; a hint takes milliseconds.
+    worker_threads: int = Field(default=2, ge=1, le=64)
     in_flight_max: int = Field(default=2000, ge=1, le=20000)
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -73,6 +75,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     otel_endpoint: str | None = None
+    deadman_url: str | None = None
     retain_bodies_days: int = Field(default=30, ge=1)
     retain_attempts_days: int = Field(default=90, ge=1)
     retain_runs_days: int = Field(default=90, ge=1)

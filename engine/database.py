@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from engine.errors import DatabaseUnavailable
 from engine.ids import new_id
+from engine.money import marked_up
 
 metadata = MetaData(
     naming_convention={
@@ -125,7 +126,10 @@ def _prepare_sqlite(driver_connection: Any, _record: Any) -> None:
     driver_connection.create_function("tillbell_uuid7", 0, new_id)
     driver_connection.create_function("least", 2, partial(_extreme, min), deterministic=True)
     driver_connection.create_function("greatest", 2, partial(_extreme, max), deterministic=True)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    driver_connection.create_function("tillbell_marked_up", 2, marked_up, deterministic=True)
+    # INSERT OR REPLACE fires the triggers of a deletion only where triggers are recursive.
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
+    for pragma in pragmas:
         driver_connection.execute(f"PRAGMA {pragma}")
 
 

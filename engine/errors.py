@@ -8,12 +8,24 @@ TillbellError (config.errors)
 ├── BodyExpired
 ├── InvalidInput
 │   ├── InvalidAmount
+│   │   └── PayoutTooSmall
+│   ├── UnknownAccount
+│   ├── MarginTooLow
 │   ├── UnknownEventType
 │   └── EventTooLarge
+├── DraftExpired
+├── TooManyDrafts
 ├── InvalidStatus
+│   ├── AlreadyReversed
+│   ├── DraftEmpty
+│   └── AccountFrozen
 ├── Forbidden
+│   └── SecondPersonRequired
 ├── InsufficientBalance
 ├── StockUnavailable
+├── ProgramUnavailable
+├── PurchaseLimitExceeded
+├── SecretUnreadable
 ├── AlreadyExists
 │   ├── OrderExists
 │   └── IdempotencyKeyReused
@@ -55,6 +67,18 @@ class BodyExpired(TillbellError):
     code = "BODY_EXPIRED"
 
 
+class DraftExpired(TillbellError):
+    """The draft order was not checked out within its 168 hours (document 003)."""
+
+    code = "DRAFT_EXPIRED"
+
+
+class TooManyDrafts(TillbellError):
+    """The tenant has as many open drafts as it may; ``details``: the ``limit``."""
+
+    code = "TOO_MANY_DRAFTS"
+
+
 class InvalidInput(TillbellError):
     """A value cannot be used; ``details['field']`` names it."""
 
@@ -65,6 +89,24 @@ class InvalidAmount(InvalidInput):
     """An amount of money is negative, too large or finer than its currency allows."""
 
     code = "INVALID_AMOUNT"
+
+
+class PayoutTooSmall(InvalidAmount):
+    """A payout is below the tenant's minimum; ``details``: ``minimum``."""
+
+    code = "PAYOUT_TOO_SMALL"
+
+
+class UnknownAccount(InvalidInput):
+    """The chart of accounts has no such code, or nobody keeps the book it is in."""
+
+    code = "UNKNOWN_ACCOUNT"
+
+
+class MarginTooLow(InvalidInput):
+    """A markup is below the least that the product's owner allows; ``details`` name that."""
+
+    code = "MARGIN_TOO_LOW"
 
 
 class UnknownEventType(InvalidInput):
@@ -83,6 +125,24 @@ class InvalidStatus(TillbellError):
     """The action is not allowed now; ``details`` name the status and what is allowed (001)."""
 
     code = "INVALID_STATUS"
+
+
+class AlreadyReversed(InvalidStatus):
+    """A ledger transaction is reversed at most once; ``details['reversed_by']`` did it."""
+
+    code = "ALREADY_REVERSED"
+
+
+class DraftEmpty(InvalidStatus):
+    """A draft order without items cannot be checked out."""
+
+    code = "DRAFT_EMPTY"
+
+
+class AccountFrozen(InvalidStatus):
+    """The ledger account takes no postings until a person unfreezes it."""
+
+    code = "ACCOUNT_FROZEN"
 
 
 class InsufficientBalance(TillbellError):
@@ -115,10 +175,34 @@ class StockUnavailable(TillbellError):
     code = "STOCK_UNAVAILABLE"
 
 
+class ProgramUnavailable(TillbellError):
+    """A program is off, a relationship suspended, or its mode lacks this; ``details`` say which."""
+
+    code = "PROGRAM_UNAVAILABLE"
+
+
+class PurchaseLimitExceeded(TillbellError):
+    """A reseller may not buy so much; ``details``: the ``limit``, what is ``left`` of it."""
+
+    code = "PURCHASE_LIMIT_EXCEEDED"
+
+
+class SecretUnreadable(TillbellError):
+    """A sealed secret cannot be opened; ``details['key_id']`` names the key it needs."""
+
+    code = "SECRET_UNREADABLE"
+
+
 class Forbidden(TillbellError):
     """The tenant sees the thing, but the action is another participant's."""
 
     code = "FORBIDDEN"
+
+
+class SecondPersonRequired(Forbidden):
+    """Who asked for a correction of the books cannot be the one who approves it."""
+
+    code = "SECOND_PERSON_REQUIRED"
 
 
 class BooksDoNotBalance(TillbellError):

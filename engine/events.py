@@ -17,7 +17,7 @@ from engine.database import database_now
 from engine.errors import EventTooLarge, InvalidInput, NotFound
 from engine.ids import is_id, new_id
 from engine.tables import events, outbox, tenants
-from engine.upserts import bulk_insert, insert_missing
+from engine.upserts import bulk_insert, bulk_insert_missing
 
 #: Version of the envelope (design §3).
 ENVELOPE_VERSION = "1"
@@ -79,7 +79,8 @@ def record(
     """
     ids: list[str] = []
     for start in range(0, len(drafts), BATCH_ROWS_MAX):
-        rows, batch_ids = _insert_events(connection, drafts[start : start + BATCH_ROWS_MAX], now)
+        batch = drafts[start : start + BATCH_ROWS_MAX]
+        rows, batch_ids = _insert_events(connection, batch, now, relayed=relayed)
         ids += batch_ids
         if rows and relayed:
             bulk_insert(connection, outbox, [_outbox_row(row) for row in rows])
@@ -139,10 +140,11 @@ def iso_seconds(instant: datetime) -> str:
 
 
 def _insert_events(
-    connection: Connection, drafts: Sequence[EventDraft], now: datetime
+    connection: Connection, drafts: Sequence[EventDraft], now: datetime, *, relayed: bool
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Insert one batch; return the rows that are new, and for every draft the id that stands."""
-    rows = [_row(draft, now) for draft in drafts]
+    alone = {} if relayed else {"relayed": False}
+    rows = [_row(draft, now) | alone for draft in drafts]
     if any(row["dedupe_key"] is not None for row in rows):
         return _insert_new_only(connection, rows)
     bulk_insert(connection, events, rows)
@@ -153,7 +155,7 @@ def _insert_new_only(
     connection: Connection, rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Insert what is new; return the new rows, and for every row the id that stands."""
-    new_ids = insert_missing(connection, events, rows, ["tenant_id", "dedupe_key"])
+    new_ids = bulk_insert_missing(connection, events, rows, ["tenant_id", "dedupe_key"])
     ids = [row["id"] if row["id"] in new_ids else _standing_id(connection, row) for row in rows]
     return [row for row in rows if row["id"] in new_ids], ids
 

@@ -7,6 +7,8 @@ import time
 import uuid
 from datetime import datetime
 
+from engine.errors import InvalidInput
+
 
 def new_id() -> str:
     """Return a fresh UUIDv7 in its canonical 36-character form (RFC 9562, section 5.7).
@@ -28,6 +30,13 @@ def is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except (ValueError, AttributeError):
         return False
+
+
+def check_id(value: object, *, field: str) -> str:
+    """Return an id in lower case, or raise InvalidInput."""
+    if not isinstance(value, str) or not is_id(value):
+        raise InvalidInput(f"{field} is not an id", field=field, value=str(value))
+    return value.lower()
 
 
 def first_id(instant: datetime) -> str:

@@ -79,18 +79,28 @@ def check_document(value: object, kind: type, *, field: str) -> Any:
     return value
 
 
-def check_percent(value: object, *, field: str) -> Decimal:
-    """Return a markup from -99.99 to 999.9999 of at most four decimals, or raise InvalidInput."""
+def check_percent(
+    value: object, *, field: str, minimum: Decimal = MARGIN_MIN, maximum: Decimal = MARGIN_MAX
+) -> Decimal:
+    """Return a percentage within the bounds, of at most four decimals, or raise InvalidInput.
+
+    Without other bounds it is a markup: -99.99 to 999.9999.
+    """
     try:
         percent = Decimal(str(value))
     except InvalidOperation:
         percent = Decimal("NaN")
     if isinstance(value, bool) or not percent.is_finite():
         raise InvalidInput(f"{field} {value!r} is not a percentage", field=field, value=str(value))
-    if not MARGIN_MIN <= percent <= MARGIN_MAX or percent != round(percent, 4):
+    if not minimum <= percent <= maximum or percent != round(percent, 4):
         raise InvalidInput(
-            f"{field} must be from {MARGIN_MIN} to {MARGIN_MAX} with at most four decimals",
+            f"{field} must be from {minimum} to {maximum} with at most four decimals",
             field=field,
             value=str(value),
         )
     return round(percent, 4)
+
+
+def check_share(value: object, *, field: str) -> Decimal:
+    """Return a part of a whole, 0 to 100 percent, or raise InvalidInput."""
+    return check_percent(value, field=field, minimum=Decimal(0), maximum=Decimal(100))

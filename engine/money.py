@@ -30,6 +30,8 @@ EXPONENTS = {
 }
 #: The largest amount a JSON number carries exactly (domain.md 4.2).
 AMOUNT_MINOR_MAX = 2**53 - 1
+#: As many digits as decimal arithmetic keeps exactly.
+DIGITS_MAX = 28
 
 
 def exponent(currency: str) -> int:
@@ -59,8 +61,10 @@ def parse_amount(value: object, currency: str, *, field: str = "amount") -> int:
     Raises InvalidAmount when it is not a number, negative, above 2**53 - 1 minor units, or has more
     digits than the currency (a fraction of a paisa is refused, not rounded).
     """
+    written = str(value)
     try:
-        number = Decimal(str(value))
+        # Longer than any amount: arithmetic would round it before it could be refused.
+        number = Decimal(written if len(written) <= DIGITS_MAX else "NaN")
     except InvalidOperation:
         number = Decimal("NaN")
     if isinstance(value, bool) or not number.is_finite():
@@ -82,10 +86,11 @@ def parse_amount(value: object, currency: str, *, field: str = "amount") -> int:
 
 
 def check_amount(amount_minor: int, *, field: str = "amount") -> int:
-    """Return minor units that are within 0 and 2**53 - 1, or raise InvalidAmount."""
-    if not 0 <= amount_minor <= AMOUNT_MINOR_MAX:
+    """Return whole minor units that are within 0 and 2**53 - 1, or raise InvalidAmount."""
+    whole = isinstance(amount_minor, int) and not isinstance(amount_minor, bool)
+    if not whole or not 0 <= amount_minor <= AMOUNT_MINOR_MAX:
         raise InvalidAmount(
-            f"{field} of {amount_minor} minor units is out of range",
+            f"{field} of {amount_minor!r} minor units is no whole number from 0 to 2**53 - 1",
             field=field,
             value=amount_minor,
         )
@@ -107,6 +112,17 @@ def add_percent(amount_minor: int, percent: Decimal) -> int:
     """Return ``amount`` marked up by ``percent`` (document 001), rounded half up to the unit."""
     raised = Decimal(amount_minor) * (100 + percent) / 100
     return int(raised.to_integral_value(rounding=ROUND_HALF_UP))
+
+
+def percent_of(amount_minor: int, percent: Decimal) -> int:
+    """Return ``percent`` of an amount, rounded half up to the unit, once."""
+    part = Decimal(amount_minor) * percent / 100
+    return int(part.to_integral_value(rounding=ROUND_HALF_UP))
+
+
+def marked_up(amount_minor: int, percent: str) -> int:
+    """Return ``add_percent`` for SQLite, which knows no decimals; one above the range says so."""
+    return min(add_percent(amount_minor, Decimal(percent)), AMOUNT_MINOR_MAX + 1)
 
 
 def money_fields(currency: str, **amounts_minor: int | None) -> dict[str, Any]:

@@ -14,14 +14,23 @@ LINE_CODES = {"cancelled": 0, "delivered": 1, "processing": 2, "removed": 3}
 
 
 def pricing_view(order: Mapping[str, Any], hop: Row) -> dict[str, Any]:
-    """Return document 001's ``pricing`` for one participant."""
+    """Return document 001's ``pricing`` for one participant; what is hidden from it is null."""
+    seen = sees_total(order, hop)
     return money_fields(
         order["currency"],
-        origin_total=order["origin_total_minor"],
+        origin_total=order["origin_total_minor"] if seen else None,
         your_cost=hop["cost_minor"],
         your_margin=hop["price_minor"] - hop["cost_minor"],
-        cod_amount=order["cod_amount_minor"],
+        cod_amount=order["cod_amount_minor"] if seen else None,
     )
+
+
+def sees_total(order: Mapping[str, Any], hop: Row) -> bool:
+    """Tell whether a participant may know what the customer pays: hidden, who collects it too."""
+    collector = order["collector_tenant_id"] or order["fulfiller_tenant_id"]
+    collects = order["payment_method"] == "cod" and hop["tenant_id"] == collector
+    origin = hop["tenant_id"] == order["origin_tenant_id"]
+    return not order["hide_origin_total"] or origin or collects
 
 
 def items_view(order: Mapping[str, Any], lines: Sequence[Row], hop: Row) -> list[dict[str, Any]]:
@@ -94,14 +103,27 @@ def delivered(
 ) -> EventDraft:
     """Return ``chain_order.delivered``; of the remittances in ``owed`` each hears its own."""
     tenant_id = hop["tenant_id"]
+    pricing = pricing_view(order, hop)
     own = [row["id"] for row in owed if tenant_id in {row["payer_id"], row["payee_id"]}]
     data = {
         **_head(order),
         "delivered_at": iso_seconds(order["delivered_at"]),
-        **money_fields(order["currency"], cod_amount=order["cod_amount_minor"]),
+        "cod_amount": pricing["cod_amount"],
+        "cod_amount_minor": pricing["cod_amount_minor"],
         "settlement": {"flow_type": flow_type, "remittance_ids": own},
     }
     return _draft(order, hop, "chain_order.delivered", "delivered", data)
+
+
+def reminder(order: Mapping[str, Any], hop: Row, limit_hours: int) -> EventDraft:
+    """Return ``chain_order.reminder`` for whoever's turn it has been for longer than the limit."""
+    data = {
+        **_head(order),
+        "chain_status": order["chain_status"],
+        "since": iso_seconds(order["updated_at"]),
+        "limit_hours": limit_hours,
+    }
+    return _draft(order, hop, "chain_order.reminder", f"reminder:{order['version']}", data)
 
 
 def line_updated(order: Mapping[str, Any], line: Row) -> EventDraft | None:

@@ -61,7 +61,7 @@ class OrderInput:
 def read_order(order: Mapping[str, Any], currency: str) -> OrderInput:
     """Return the checked order, or raise InvalidInput or InvalidAmount naming the field."""
     given = check_keys(order, ORDER_FIELDS, field="order")
-    payment = check_keys(given.get("payment", {}), ("method", "collector"), field="payment")
+    method, collector = read_payment(given.get("payment", {}))
     items = given.get("items")
     if not isinstance(items, list) or not 1 <= len(items) <= LINES_MAX:
         raise InvalidInput(f"an order needs 1 to {LINES_MAX} items", field="items")
@@ -73,16 +73,25 @@ def read_order(order: Mapping[str, Any], currency: str) -> OrderInput:
         shipping_address=check_document(
             given.get("shipping_address") or {}, dict, field="shipping_address"
         ),
-        items=tuple(_read_item(item, currency, index) for index, item in enumerate(items)),
-        payment_method=check_choice(payment.get("method"), METHODS, field="payment.method"),
-        collector=_read_collector(payment.get("collector", "origin")),
+        items=tuple(
+            read_item(item, currency, f"items[{index}]") for index, item in enumerate(items)
+        ),
+        payment_method=method,
+        collector=collector,
     )
     check_amount(found.total_minor, field="items")
     return found
 
 
-def _read_item(item: object, currency: str, index: int) -> Item:
-    where = f"items[{index}]"
+def read_payment(given: object) -> tuple[str, str]:
+    """Return method and collector of a payment, or raise InvalidInput."""
+    payment = check_keys(given, ("method", "collector"), field="payment")
+    method = check_choice(payment.get("method"), METHODS, field="payment.method")
+    return method, _read_collector(payment.get("collector", "origin"))
+
+
+def read_item(item: object, currency: str, where: str) -> Item:
+    """Return one checked line; ``where`` names it in the InvalidInput or InvalidAmount raised."""
     given = check_keys(item, ITEM_FIELDS, field=where)
     sku, product_id = given.get("sku"), given.get("product_id")
     if (sku is None) == (product_id is None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from engine.database import metadata
@@ -35,6 +37,8 @@ chain_orders = Table(
     Column("currency", String(3), nullable=False),
     Column("origin_total_minor", BigInteger, nullable=False),
     Column("cod_amount_minor", BigInteger, nullable=False),
+    # The origin's choice when it placed the order.
+    Column("hide_origin_total", Boolean, nullable=False, default=False),
     Column("payment_method", String(20), nullable=False),
     Column("payment_status", String(20), nullable=False),
     Column("carrier", String(100)),
@@ -54,6 +58,20 @@ chain_orders = Table(
 )
 Index("ix_chain_orders_updated_at", chain_orders.c.updated_at, chain_orders.c.id)
 Index("ix_chain_orders_holder", chain_orders.c.holder_tenant_id, chain_orders.c.chain_status)
+#: What a courier calls an order by: its parcel, or the number the customer knows.
+_SENT = text("carrier IS NOT NULL")
+Index(
+    "ix_chain_orders_tracking_number",
+    chain_orders.c.tracking_number,
+    postgresql_where=_SENT,
+    sqlite_where=_SENT,
+)
+Index(
+    "ix_chain_orders_origin_order_number",
+    chain_orders.c.origin_order_number,
+    postgresql_where=_SENT,
+    sqlite_where=_SENT,
+)
 Index("ix_chain_orders_status", chain_orders.c.chain_status, chain_orders.c.updated_at)
 
 #: One row per tenant from the product's owner (position 0) down to the origin; sums over all lines.

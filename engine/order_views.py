@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, String, cast, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+)
 
 from engine import order_events, order_rows, states
 from engine.events import iso_seconds
@@ -101,13 +112,16 @@ def listing(
 
 
 def stats(connection: Connection, tenant_id: str) -> dict[str, Any]:
-    """Return how many orders the tenant sees in each status, and their total value."""
+    """Return how many orders the tenant sees in each status, and their total value.
+
+    Where what the customer pays is hidden from it, an order is worth what it sells it for.
+    """
     query = _scoped(
         select(
             chain_orders.c.chain_status,
             chain_orders.c.currency,
             func.count().label("orders"),
-            func.sum(chain_orders.c.origin_total_minor).label("total"),
+            func.sum(_total_seen_by(tenant_id)).label("total"),
         ),
         tenant_id,
         "all",
@@ -118,6 +132,16 @@ def stats(connection: Connection, tenant_id: str) -> dict[str, Any]:
         counts[row.chain_status] = row.orders
         total_minor, currency = total_minor + int(row.total), row.currency
     return {**counts, **money_fields(currency, total_value=total_minor)}
+
+
+def _total_seen_by(tenant_id: str) -> ColumnElement[int]:
+    order = chain_orders.c
+    collects = and_(
+        order.payment_method == "cod",
+        func.coalesce(order.collector_tenant_id, order.fulfiller_tenant_id) == tenant_id,
+    )
+    seen = or_(~order.hide_origin_total, order.origin_tenant_id == tenant_id, collects)
+    return case((seen, order.origin_total_minor), else_=chain_hops.c.price_minor)
 
 
 def _scoped(query: Select[Any], tenant_id: str | None, scope: str) -> Select[Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from engine import order_events, order_rows, settlement, stock, transitions
-from engine.errors import InvalidAmount, InvalidInput
+from engine import order_events, order_rows, returns, settlement, stock, transitions
+from engine.errors import InvalidInput
 from engine.inputs import check_document, check_keys, check_text
 from engine.money import check_amount
 from engine.order_healing import raise_missing
@@ -35,6 +35,9 @@ __all__ = [
     "ship",
     "unprocess",
 ]
+#: More cash than this many times what is due, and than this, is a slip and not cash.
+COLLECTED_TIMES_MAX = 10
+COLLECTED_MINOR_MAX = 100_000_000
 DELIVERY_FIELDS = ("order_detail_id", "deliver_id", "line_id", "delivery_data", "delivery_note")
 
 
@@ -120,7 +123,7 @@ def deliver(
     collected = _collected(order, collected_minor)
     if order["payment_method"] == "cod":
         flow = settlement.cash_flow(order, planned.hops)
-        owed = bool(flow.obligations) or collected < order["cod_amount_minor"]
+        owed = bool(flow.obligations) or collected != order["cod_amount_minor"]
         values["payment_status"] = "collected" if owed else "settled"
     moved = transitions.move(work, planned, values)
     if moved.before["shipped_at"] is None:
@@ -160,7 +163,7 @@ def return_(
     moved = transitions.move(work, planned, values, reason)
     lines = order_rows.lines_of(work.connection, moved.order["id"])
     stock.restock(work, moved.order["fulfiller_tenant_id"], lines)
-    settlement.undo(work, moved.order)
+    returns.undo(work, moved.order)
     return _announce(work, moved)
 
 
@@ -173,12 +176,20 @@ def _send(work: UnitOfWork, moved: Moved) -> None:
 
 
 def _collected(order: Row, collected_minor: int | None) -> int:
-    expected: int = order["cod_amount_minor"]
+    """Return the cash taken; more or less than was due is recorded, for finance to decide."""
     if collected_minor is None:
-        return expected
-    if check_amount(collected_minor, field="collected") > expected:
-        raise InvalidAmount(
-            f"{collected_minor} collected, more than the {expected} due", field="collected"
+        return int(order["cod_amount_minor"])
+    if order["payment_method"] != "cod":
+        raise InvalidInput(
+            "a prepaid order collects no cash", field="collected", value=collected_minor
+        )
+    # Counters never shrink: slips of many digits could fill an account for ever.
+    most = max(COLLECTED_TIMES_MAX * order["cod_amount_minor"], COLLECTED_MINOR_MAX)
+    if check_amount(collected_minor, field="collected") > most:
+        raise InvalidInput(
+            f"{collected_minor} minor units are far more than what is due",
+            field="collected",
+            value=collected_minor,
         )
     return collected_minor
 

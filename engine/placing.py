@@ -12,7 +12,7 @@ from engine import ledger, order_events, pricing, tenants
 from engine.errors import InvalidInput, NotFound, OrderExists
 from engine.ids import new_id
 from engine.money import check_amount
-from engine.order_input import OrderInput, read_order
+from engine.order_input import Item, OrderInput, read_order
 from engine.order_rows import Row
 from engine.order_tables import chain_hops, chain_orders, order_lines, order_log
 from engine.postings import Hold, Posting
@@ -33,11 +33,14 @@ class Quote:
     costs: Mapping[str, Sequence[int]]
 
 
-def place(work: UnitOfWork, tenant_id: str, order: Mapping[str, Any]) -> Row:
+def place(
+    work: UnitOfWork, tenant_id: str, order: Mapping[str, Any], *, ids: Sequence[str] = ()
+) -> Row:
     """Place an order of the origin ``tenant_id`` and return its row; repeated, the same row.
 
-    Raises InvalidInput or InvalidAmount naming the field, NotFound (tenant), OrderExists for a
-    used number with other content, or InsufficientBalance for a prepaid order beyond the wallet.
+    ``ids`` are those that the order and its lines, in this order, had as a draft. Raises
+    InvalidInput or InvalidAmount naming the field, NotFound (tenant), OrderExists for a used number
+    with other content, or InsufficientBalance for a prepaid order beyond the wallet.
     """
     chain = tenants.chain(work.connection, tenant_id)
     wanted = read_order(order, chain[-1]["currency"])
@@ -45,17 +48,47 @@ def place(work: UnitOfWork, tenant_id: str, order: Mapping[str, Any]) -> Row:
     if standing is not None:
         return standing
     quote = _quote(work.connection, chain, wanted)
-    row = _order_row(work, wanted, quote)
+    order_id, *line_ids = ids or tuple(new_id() for _ in range(1 + len(wanted.items)))
+    row = {**_order_row(work, wanted, quote), "id": order_id}
     if not insert_missing(work.connection, chain_orders, [row], NATURAL_KEY):
         # Placed by someone else while we were pricing it.
         return _require_standing(work.connection, row, wanted)
     hops = _insert_hops(work, row, wanted, quote)
-    lines = _insert_lines(work.connection, row, wanted, quote)
+    lines = _insert_lines(work.connection, row, wanted, quote, line_ids)
     work.connection.execute(insert(order_log).values(_first_step(work, row)))
     if wanted.payment_method == "prepaid" and len(hops) > 1 and hops[-1]["cost_minor"]:
         ledger.post(work, _hold(row, hops[-1]))
     work.raise_event(order_events.created(row, lines, hops[-1]))
     return row
+
+
+def find_products(connection: Connection, path: Sequence[str], items: Sequence[Item]) -> list[Row]:
+    """Return the product of each item, or raise InvalidInput for one that nobody sells.
+
+    ``path`` is the chain from the root to the origin; of two owners with one sku the one nearest to
+    the origin counts.
+    """
+    named = or_(
+        products.c.sku.in_([item.sku for item in items if item.sku]),
+        products.c.id.in_([item.product_id for item in items if item.product_id]),
+    )
+    query = select(products).where(products.c.tenant_id.in_(path), named)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    rows.sort(key=lambda row: path.index(row["tenant_id"]))
+    by_name = {row["sku"]: row for row in rows} | {row["id"]: row for row in rows}
+    found = []
+    for index, item in enumerate(items):
+        product = by_name.get(item.sku or item.product_id)
+        if product is None or product["status"] != "active":
+            name = "sku" if item.sku else "product_id"
+            value = item.sku or item.product_id
+            raise InvalidInput(
+                f"items[{index}]: no product {value!r} to sell",
+                field=f"items[{index}].{name}",
+                value=value,
+            )
+        found.append(product)
+    return found
 
 
 def _standing(connection: Connection, origin_id: str, wanted: OrderInput) -> Row | None:
@@ -82,7 +115,7 @@ def _require_standing(connection: Connection, row: Row, wanted: OrderInput) -> R
 
 def _quote(connection: Connection, chain: Sequence[Row], wanted: OrderInput) -> Quote:
     """Return chain, products and costs, or raise InvalidInput for what the origin cannot sell."""
-    found = _find_products(connection, [tenant["id"] for tenant in chain], wanted)
+    found = find_products(connection, [tenant["id"] for tenant in chain], wanted.items)
     owners = {product["tenant_id"] for product in found}
     if len(owners) > 1:
         raise InvalidInput("the items of one order must come from one owner", field="items")
@@ -95,37 +128,11 @@ def _quote(connection: Connection, chain: Sequence[Row], wanted: OrderInput) -> 
     return Quote(below, found, costs)
 
 
-def _find_products(connection: Connection, path: Sequence[str], wanted: OrderInput) -> list[Row]:
-    """Return the product of each item; of two owners with one sku the one nearest to the origin."""
-    named = or_(
-        products.c.sku.in_([item.sku for item in wanted.items if item.sku]),
-        products.c.id.in_([item.product_id for item in wanted.items if item.product_id]),
-    )
-    query = select(products).where(products.c.tenant_id.in_(path), named)
-    rows = [dict(row) for row in connection.execute(query).mappings()]
-    rows.sort(key=lambda row: path.index(row["tenant_id"]))
-    by_name = {row["sku"]: row for row in rows} | {row["id"]: row for row in rows}
-    found = []
-    for index, item in enumerate(wanted.items):
-        product = by_name.get(item.sku or item.product_id)
-        if product is None or product["status"] != "active":
-            name = "sku" if item.sku else "product_id"
-            value = item.sku or item.product_id
-            raise InvalidInput(
-                f"items[{index}]: no product {value!r} to sell",
-                field=f"items[{index}].{name}",
-                value=value,
-            )
-        found.append(product)
-    return found
-
-
 def _order_row(work: UnitOfWork, wanted: OrderInput, quote: Quote) -> Row:
     origin = quote.chain[-1]
     cod = wanted.payment_method == "cod"
     row = dict.fromkeys(column.name for column in chain_orders.columns)
     return row | {
-        "id": new_id(),
         "origin_tenant_id": origin["id"],
         "origin_order_number": wanted.origin_order_number,
         "fingerprint": wanted.fingerprint,
@@ -138,6 +145,7 @@ def _order_row(work: UnitOfWork, wanted: OrderInput, quote: Quote) -> Row:
         "currency": origin["currency"],
         "origin_total_minor": wanted.total_minor,
         "cod_amount_minor": wanted.total_minor if cod else 0,
+        "hide_origin_total": origin["hide_origin_total"],
         "payment_method": wanted.payment_method,
         "payment_status": "pending",
         "created_at": work.now,
@@ -188,10 +196,12 @@ def _insert_hops(work: UnitOfWork, row: Row, wanted: OrderInput, quote: Quote) -
     return hops
 
 
-def _insert_lines(connection: Connection, row: Row, wanted: OrderInput, quote: Quote) -> list[Row]:
+def _insert_lines(
+    connection: Connection, row: Row, wanted: OrderInput, quote: Quote, ids: Sequence[str]
+) -> list[Row]:
     lines = [
         {
-            "id": new_id(),
+            "id": ids[position],
             "chain_order_id": row["id"],
             "position": position,
             "product_id": product["id"],

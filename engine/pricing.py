@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +11,14 @@ import orjson
 from sqlalchemy import Connection, insert, select, update
 
 from engine import products, tenants
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, MarginTooLow, NotFound
 from engine.ids import new_id
-from engine.inputs import check_percent
+from engine.inputs import check_flag, check_percent
 from engine.money import money_fields
-from engine.price_cascade import offers_of, price_rows, store_costs
-from engine.product_events import raise_updates
+from engine.price_cascade import Offer, offer_of, reprice
+from engine.product_changes import keep_first, mark
 from engine.product_tables import tenant_prices
+from engine.product_views import is_untold
 from engine.unit_of_work import UnitOfWork
 
 
@@ -31,23 +33,48 @@ def set_margin(
 ) -> dict[str, Any]:
     """Set the markup ``tenant_id`` pays its parent, re-price its subtree and return the row.
 
-    Tenants whose price or availability changed hear ``product.updated``. Raises InvalidInput, or
-    NotFound when the parent has no price itself or ``parent_id`` is not the tenant's parent.
+    Tenants whose price or availability changed hear ``product.updated`` soon after. Raises
+    InvalidInput, MarginTooLow, or NotFound when the parent has no price itself or ``parent_id`` is
+    not the tenant's parent.
     """
     percent = check_percent(margin_percent, field="margin_percent")
+    wanted = {
+        "margin_percent": percent,
+        "is_available": check_flag(is_available, field="is_available"),
+    }
     child = tenants.get(work.connection, tenant_id)
-    before = products.lock(work, product_id)
-    _require_parent(work.connection, before, child, parent_id)
-    offers_before = offers_of(work.connection, before)
-    after = {**before, "version": before["version"] + 1, "updated_at": work.now}
-    products.store(work, after)
-    _write_margin(work, after, child, {"margin_percent": percent, "is_available": is_available})
-    offers_after = store_costs(work.connection, after, work.now)
-    raise_updates(
-        work, before=before, after=after, offers_before=offers_before, offers_after=offers_after
-    )
-    rows = price_rows(work.connection, after["id"])
-    return next(row for row in rows if row["tenant_id"] == child["id"])
+    product = products.lock(work, product_id)
+    parent = _require_parent(work.connection, product, child, parent_id)
+    _check_minimum(product, child, percent)
+    row = _price_row(work.connection, product, child)
+    if row is not None and all(row[name] == value for name, value in wanted.items()):
+        return row
+    after = products.change(work, product, {})
+    _write_margin(work, after, child, row, wanted)
+    reprice(work.connection, after, work.now, child_id=child["id"], parent=parent)
+    if row is None:
+        offer = offer_of(work.connection, after, child["id"])
+        assert offer is not None
+        keep_first(work, after, offer)
+    else:
+        mark(work, product["id"])
+    stored = _price_row(work.connection, after, child)
+    assert stored is not None
+    return stored
+
+
+def reprice_again(work: UnitOfWork, product_id: str) -> bool:
+    """Bring stored prices back in line with their cascade, and let those who see a change hear.
+
+    Tells whether there was anything to mend or to tell.
+    """
+    row = products.lock(work, product_id)
+    moved = reprice(work.connection, row, work.now)
+    if not moved and not is_untold(work.connection, row):
+        return False
+    products.change(work, row, {})
+    mark(work, row["id"])
+    return True
 
 
 def breakdown(connection: Connection, product_id: str, tenant_id: str) -> dict[str, Any]:
@@ -58,7 +85,7 @@ def breakdown(connection: Connection, product_id: str, tenant_id: str) -> dict[s
     product = products.get(connection, product_id)
     chain = _chain_below(connection, product, tenants.get(connection, tenant_id))
     costs = costs_by_hop(connection, [product], chain)[product["id"]]
-    prices = {row["tenant_id"]: row for row in price_rows(connection, product["id"])}
+    prices = _prices_of(connection, [product["id"]], chain)
     levels = []
     for level, (seller, buyer) in enumerate(pairwise(chain)):
         cost, price = costs[level], costs[level + 1]
@@ -66,7 +93,7 @@ def breakdown(connection: Connection, product_id: str, tenant_id: str) -> dict[s
             {
                 "level": level,
                 "tenant_name": seller["name"],
-                "margin_percent": json_percent(prices[buyer["id"]]["margin_percent"]),
+                "margin_percent": json_percent(prices[product["id"], buyer["id"]].margin_percent),
                 **money_fields(
                     product["currency"],
                     cost=cost,
@@ -95,11 +122,7 @@ def costs_by_hop(
     Raises NotFound when a hop has no price, or (``sellable_only``) none that is available.
     """
     by_id = {product["id"]: product for product in wanted}
-    query = select(tenant_prices).where(
-        tenant_prices.c.product_id.in_(by_id),
-        tenant_prices.c.tenant_id.in_([tenant["id"] for tenant in chain]),
-    )
-    rows = {(row.product_id, row.tenant_id): row for row in connection.execute(query)}
+    rows = _prices_of(connection, by_id, chain)
     costs: dict[str, list[int]] = {}
     for product in by_id.values():
         costs[product["id"]] = [product["base_cost_minor"]]
@@ -128,7 +151,8 @@ def _require_parent(
     product: Mapping[str, Any],
     child: Mapping[str, Any],
     parent_id: str | None,
-) -> None:
+) -> Offer:
+    """Return what the child's parent is offered, from which the child's price comes."""
     if parent_id is not None and child["parent_id"] != parent_id:
         raise NotFound(f"no sub-reseller {child['id']!r}", field="tenant_id", value=child["id"])
     chain = _chain_below(connection, product, child)
@@ -138,7 +162,24 @@ def _require_parent(
             field="tenant_id",
             value=child["id"],
         )
-    costs_by_hop(connection, [product], chain[:-1])
+    offer = offer_of(connection, product, chain[-2]["id"])
+    if offer is None:
+        raise _not_sold(product, chain[-2])
+    return offer
+
+
+def _check_minimum(product: Mapping[str, Any], child: Mapping[str, Any], percent: Decimal) -> None:
+    minimum = product["min_margin_percent"]
+    if percent < minimum:
+        raise MarginTooLow(
+            f"the markup of {percent.normalize():f} % is below the {minimum.normalize():f} % "
+            f"that product {product['sku']} needs",
+            field="margin_percent",
+            value=str(percent),
+            minimum_margin_percent=str(minimum),
+            product_id=product["id"],
+            tenant_id=child["id"],
+        )
 
 
 def _chain_below(
@@ -151,32 +192,53 @@ def _chain_below(
     return chain[ids.index(product["tenant_id"]) :]
 
 
+def _prices_of(
+    connection: Connection, product_ids: Iterable[str], chain: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], Any]:
+    query = select(tenant_prices).where(
+        tenant_prices.c.product_id.in_(list(product_ids)),
+        tenant_prices.c.tenant_id.in_([tenant["id"] for tenant in chain]),
+    )
+    return {(row.product_id, row.tenant_id): row for row in connection.execute(query)}
+
+
+def _price_row(
+    connection: Connection, product: Mapping[str, Any], tenant: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    query = select(tenant_prices).where(
+        tenant_prices.c.product_id == product["id"], tenant_prices.c.tenant_id == tenant["id"]
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
 def _write_margin(
     work: UnitOfWork,
     product: Mapping[str, Any],
     child: Mapping[str, Any],
-    values: dict[str, Any],
+    row: Mapping[str, Any] | None,
+    wanted: Mapping[str, Any],
 ) -> None:
-    same = (tenant_prices.c.product_id == product["id"]) & (
-        tenant_prices.c.tenant_id == child["id"]
-    )
-    found = work.connection.execute(
-        update(tenant_prices).where(same).values(updated_at=work.now, **values)
-    )
-    if found.rowcount == 1:
+    if row is not None:
+        mine = tenant_prices.c.id == row["id"]
+        work.connection.execute(
+            update(tenant_prices).where(mine).values(updated_at=work.now, **wanted)
+        )
         return
-    row = {
-        "id": new_id(),
-        "product_id": product["id"],
-        "tenant_id": child["id"],
-        "parent_id": child["parent_id"],
-        # A price that cannot be; the cascade that follows writes the true one.
-        "cost_minor": -1,
-        "created_at": work.now,
-        "updated_at": work.now,
-        **values,
-    }
-    work.connection.execute(insert(tenant_prices).values(row))
+    work.connection.execute(
+        insert(tenant_prices).values(
+            id=new_id(),
+            product_id=product["id"],
+            tenant_id=child["id"],
+            parent_id=child["parent_id"],
+            # A price that cannot be; the cascade that follows writes the true one.
+            cost_minor=-1,
+            is_sellable=False,
+            created_at=work.now,
+            updated_at=work.now,
+            **wanted,
+        )
+    )
 
 
 def _not_sold(product: Mapping[str, Any], tenant: Mapping[str, Any]) -> NotFound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -31,6 +32,8 @@ tenants = Table(
     Column("currency", String(3), nullable=False),
     Column("timezone", String(64), nullable=False),
     Column("status", String(20), nullable=False),
+    # Whether the levels above see what its customers pay.
+    Column("hide_origin_total", Boolean, nullable=False, default=False),
     Column("created_at", UtcTime, nullable=False),
     CheckConstraint("depth >= 0 AND depth < 8", name="depth"),
 )
@@ -46,6 +49,8 @@ api_tokens = Table(
     Column("prefix", String(16), nullable=False, unique=True),
     Column("digest", String(64), nullable=False),
     Column("scopes", Document, nullable=False),
+    # A reseller's key: it operates this relationship and nothing else (document 002).
+    Column("relationship_id", Id, ForeignKey("reseller_relationships.id")),
     Column("label", String(200)),
     Column("created_by", String(200), nullable=False),
     Column("created_at", UtcTime, nullable=False),
@@ -81,6 +86,8 @@ events = Table(
     # Where it stands in the pull feed: the transaction that wrote it, for no id or time of its own
     # tells in which order transactions commit.
     Column("position", BigInteger, nullable=False, server_default=FeedPosition()),
+    # False: made for one endpoint alone (a test, a copy), so no other lacks it.
+    Column("relayed", Boolean, nullable=False, server_default=text("true")),
     Column("occurred_at", UtcTime, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("tenant_id", "dedupe_key"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from engine.errors import InvalidInput, NotFound
 from engine.ids import is_id, new_id
 from engine.money import check_currency
 from engine.tables import tenants
 from engine.unit_of_work import UnitOfWork
+from engine.zones import zone
 
 LEVELS_MAX = 8
 NAME_LENGTH_MAX = 200
@@ -25,6 +25,7 @@ def create(
     parent_id: str | None = None,
     currency: str | None = None,
     timezone: str = "UTC",
+    hide_origin_total: bool = False,
 ) -> dict[str, Any]:
     """Add a tenant below ``parent_id`` (or a new root) and return its row.
 
@@ -49,8 +50,9 @@ def create(
         "depth": depth,
         "path": tenant_id if parent is None else f"{parent['path']}/{tenant_id}",
         "currency": check_currency(currency or (parent["currency"] if parent else "INR")),
-        "timezone": _check_timezone(timezone),
+        "timezone": zone(timezone).key,
         "status": "active",
+        "hide_origin_total": hide_origin_total,
         "created_at": work.now,
     }
     if parent is not None and row["currency"] != parent["currency"]:
@@ -61,6 +63,17 @@ def create(
         )
     work.connection.execute(insert(tenants).values(row))
     return row
+
+
+def hide_origin_total(work: UnitOfWork, tenant_id: str, *, hidden: bool) -> dict[str, Any]:
+    """Say whether the levels above see what the tenant's customers pay, and return its row.
+
+    It holds for orders placed from now on. Raises NotFound.
+    """
+    row = get(work.connection, tenant_id)
+    mine = tenants.c.id == row["id"]
+    work.connection.execute(update(tenants).where(mine).values(hide_origin_total=hidden))
+    return {**row, "hide_origin_total": hidden}
 
 
 def get(connection: Connection, tenant_id: str) -> dict[str, Any]:
@@ -92,13 +105,3 @@ def listing(connection: Connection, *, parent_id: str | None = None) -> list[dic
     if parent_id is not None:
         query = query.where(tenants.c.parent_id == get(connection, parent_id)["id"])
     return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _check_timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise InvalidInput(
-            f"time zone {name!r} is not known", field="timezone", value=name
-        ) from None
-    return name

@@ -55,5 +55,9 @@ class UnitsOfWork:
         if work.drafts and self.hint is not None:
             self.hint()
 
+    def now(self) -> datetime:
+        """Return the time a unit of work would begin at, for what is done between transactions."""
+        return self.database.now() if self.clock is None else self.clock.now()
+
     def _now(self, connection: Connection) -> datetime:
         return database_now(connection) if self.clock is None else self.clock.now()

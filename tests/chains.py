@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, select, text
 
 from engine import orders, pricing, products, tenants, wallets
-from engine.database import Database, metadata
+from engine.database import Database, DatabaseClock, metadata
+from engine.product_expander import ProductExpander
 from engine.tables import events
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
 
@@ -78,6 +80,12 @@ def top_up(units: UnitsOfWork, tenant_id: str, amount_minor: int) -> dict[str, A
     """Put money into a wallet."""
     with units.begin(actor="test") as work:
         return wallets.top_up(work, tenant_id, amount_minor)
+
+
+def tell_products(units: UnitsOfWork) -> None:
+    """Tell what changed of products at once, without the window that usually gathers more."""
+    clock = units.clock or DatabaseClock(units.database)
+    ProductExpander(units, clock, window=timedelta()).run_until_idle()
 
 
 def raised(connection: Connection, tenant_id: str, type_name: str) -> list[dict[str, Any]]:

@@ -17,11 +17,13 @@ import engine.schema
 import reconciler.tables
 from config.clock import FixedClock
 from engine.database import Database, metadata
+from engine.ledger_guard import TABLES
 from engine.unit_of_work import UnitsOfWork
 from tests.loopback import only_loopback
 from tests.redis_numbers import OwnDatabase, own_database
 from tests.server_kinds import PostgreSQL, RedisServer, new_database
 from tests.servers import NoServer, server
+from tests.tampering import unguarded
 
 assert dispatcher.tables
 assert engine.schema
@@ -94,19 +96,21 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     else:
         database = Database(request.getfixturevalue("postgresql_url"))
         with database.write() as connection:
-            _empty(connection)
+            empty(connection)
     yield database
     database.dispose()
 
 
-def _empty(connection: Connection) -> None:
+def empty(connection: Connection) -> None:
     """Delete the rows that a test left, children first: 40 times as quick as TRUNCATE."""
     names = [table.name for table in reversed(metadata.sorted_tables)]
     probes = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in names)  # noqa: S608  # our names
     filled = set(connection.execute(text(" UNION ALL ".join(probes))).scalars())
-    for name in names:
-        if name in filled:
-            connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608  # as above
+    ledger = [table for table in TABLES if table.name in filled]
+    with unguarded(connection, ledger):
+        for name in names:
+            if name in filled:
+                connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608  # as above
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +14,17 @@ from dispatcher import endpoints
 from dispatcher.drain import Drainer
 from dispatcher.egress import EgressPolicy
 from dispatcher.endpoints import EndpointGuard
+from dispatcher.facts import UNWATCHED, Watch
 from dispatcher.hints import NoHints
 from dispatcher.leasing import DrainSettings
 from dispatcher.relay import Relay
 from dispatcher.retry import RetryPolicy
-from dispatcher.secrets import KeyRing
-from dispatcher.settlement import Settlement
 from dispatcher.tables import deliveries
 from dispatcher.transport import CallbackTransport
 from engine import tenants
 from engine.database import Database
 from engine.events import EventDraft
+from engine.sealing import KeyRing
 from engine.unit_of_work import UnitsOfWork
 
 POLICY = EgressPolicy.from_settings(["127.0.0.0/8"], allow_http=True)
@@ -83,10 +83,10 @@ def make_drainer(
     database: Database,
     keyring: KeyRing,
     clock: FixedClock,
-    observe: Callable[[Settlement], None] | None = None,
+    watch: Watch = UNWATCHED,
     **settings: Any,
 ) -> Drainer:
-    """Return a started drainer that may call loopback; ``observe`` hears of its attempts."""
+    """Return a started drainer that may call loopback; ``watch`` is told what it does."""
     drainer = Drainer(
         database,
         keyring,
@@ -95,7 +95,7 @@ def make_drainer(
             **{"worker": "test", "policy": SCHEDULE, "deadline_seconds": 5.0, **settings}
         ),
         clock=clock,
-        observe=observe,
+        watch=watch,
     )
     drainer.start()
     return drainer
@@ -105,19 +105,19 @@ def make_drainer(
 def dispatching(
     database: Database,
     clock: FixedClock,
-    observe: Callable[[Settlement], None] | None = None,
+    watch: Watch = UNWATCHED,
     **settings: Any,
 ) -> Iterator[Dispatching]:
     """Put a dispatcher together and stop it when the block ends."""
     keyring = KeyRing([b"k" * 32])
-    drainer = make_drainer(database, keyring, clock, observe, **settings)
+    drainer = make_drainer(database, keyring, clock, watch, **settings)
     try:
         yield Dispatching(
             database,
             clock,
             UnitsOfWork(database, clock),
             EndpointGuard(POLICY, keyring),
-            Relay(database, clock, NoHints()),
+            Relay(database, clock, NoHints(), watch),
             drainer,
         )
     finally:

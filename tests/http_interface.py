@@ -19,6 +19,7 @@ from config.clock import Clock
 from engine import api_tokens
 from engine.database import Database
 from engine.unit_of_work import UnitsOfWork
+from reconciler.upstream_inbound import InboundCallbacks
 
 EVENTS = "/api/v1/webhooks/events"
 
@@ -64,11 +65,24 @@ class Caller:
         finally:
             connection.close()
 
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Make one POST request."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", path, body=body, headers=dict(headers))
+            reply = connection.getresponse()
+            found = {name.lower(): value for name, value in reply.getheaders()}
+            return Reply(reply.status, found, reply.read())
+        finally:
+            connection.close()
+
 
 @contextmanager
-def serving(database: Database, clock: Clock) -> Iterator[tuple[FastAPI, int]]:
+def serving(
+    database: Database, clock: Clock, *, inbound: InboundCallbacks | None = None
+) -> Iterator[tuple[FastAPI, int]]:
     """Serve the application on a free port of loopback while the block runs."""
-    app = create_app(database, clock, {})
+    app = create_app(database, clock, {}, inbound=inbound)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # It listens already: a call made before the server runs waits for it.

@@ -11,12 +11,12 @@ from sqlalchemy import insert, select
 from dispatcher import endpoints, replay_jobs
 from dispatcher.endpoints import EndpointGuard
 from dispatcher.replay_selection import Selection
-from dispatcher.secrets import KeyRing
 from dispatcher.tables import deliveries
 from engine import tenants
 from engine.database import Database
 from engine.events import EventDraft, record
 from engine.ids import new_id
+from engine.sealing import KeyRing
 from engine.unit_of_work import UnitsOfWork
 from tests.dispatching import POLICY
 

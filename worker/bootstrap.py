@@ -11,23 +11,30 @@ from datetime import timedelta
 import dramatiq
 
 from config.clock import Clock
-from config.settings import Settings
+from config.settings import Settings, SettingsInvalid
 from dispatcher import retention
 from dispatcher.drain import Drainer
-from dispatcher.egress import EgressPolicy
+from dispatcher.egress import EgressPolicy, check_url
 from dispatcher.endpoints import EndpointGuard
+from dispatcher.errors import EndpointUrlRefused
+from dispatcher.facts import UNWATCHED, Watch
 from dispatcher.health import CircuitRules
+from dispatcher.hints import Hints
 from dispatcher.leasing import DrainSettings
 from dispatcher.manifests import ManifestMaker
 from dispatcher.relay import Relay
 from dispatcher.retention import Step
 from dispatcher.retry import RetryPolicy
-from dispatcher.settlement import Settlement
 from dispatcher.sweep import Sweep
 from dispatcher.transport import CallbackTransport
 from engine.database import Database, DatabaseClock
+from engine.product_expander import ProductExpander
 from engine.unit_of_work import UnitsOfWork
-from reconciler.retention import runs_step
+from reconciler.deadman import DeadMan
+from reconciler.retention import inbound_step, runs_step
+from reconciler.upstream_calls import ANSWER_BYTES_MAX
+from reconciler.upstream_inbound import InboundCallbacks
+from reconciler.upstream_polling import UpstreamPoll
 from worker.broker import BrokerHints, check_broker, create_broker
 from worker.keys import load_keyring
 from worker.schema import require_newest
@@ -45,9 +52,12 @@ class Application:
     units: UnitsOfWork
     guard: EndpointGuard
 
-    def relay(self) -> Relay:
-        """Return the relay of this process."""
-        return Relay(self.database, self.clock, self.hints)
+    def relay(self, watch: Watch = UNWATCHED, hints: Hints | None = None) -> Relay:
+        """Return the relay of this process; ``watch`` is told what it does.
+
+        ``hints`` hears of the mailboxes it feeds instead of the broker.
+        """
+        return Relay(self.database, self.clock, hints or self.hints, watch)
 
     def sweep(self) -> Sweep:
         """Return the sweep of this process."""
@@ -57,8 +67,13 @@ class Application:
         """Return what closes days in this process."""
         return ManifestMaker(self.database, self.guard.keyring, self.clock)
 
-    def drainer(self, observe: Callable[[Settlement], None] | None = None) -> Drainer:
-        """Return the drainer of this process, not yet started; ``observe`` hears of attempts."""
+    def products(self) -> ProductExpander:
+        """Return what tells of changed products in this process."""
+        window = timedelta(seconds=self.settings.product_window_seconds)
+        return ProductExpander(self.units, self.clock, window=window)
+
+    def drainer(self, watch: Watch = UNWATCHED) -> Drainer:
+        """Return the drainer of this process, not yet started; ``watch`` is told what it does."""
         settings = self.settings
         policy, deadline = self.guard.policy, settings.delivery_deadline_seconds
         return Drainer(
@@ -79,8 +94,41 @@ class Application:
                 host_in_flight_max=settings.host_in_flight_max,
             ),
             clock=self.clock,
-            observe=observe,
+            watch=watch,
         )
+
+    def upstreams(self) -> UpstreamPoll:
+        """Return what asks upstream platforms for the state of orders."""
+        return UpstreamPoll(self.database, self.units, self.guard.keyring, self._transport)
+
+    def deadman(self) -> DeadMan | None:
+        """Return what tells somebody outside that the checks run, where a URL is set.
+
+        Raises SettingsInvalid for one that may not be called.
+        """
+        url = self.settings.deadman_url
+        if not url:
+            return None
+        try:
+            check_url(url, self.guard.policy)
+        except EndpointUrlRefused as refused:
+            name = "TILLBELL_DEADMAN_URL"
+            told = {name: refused.message}
+            raise SettingsInvalid(f"wrong settings: {name}: {told[name]}", settings=told) from None
+        return DeadMan(self.database, self.clock, url, self._transport)
+
+    def _transport(self) -> CallbackTransport:
+        """Return what asks others within the egress policy."""
+        return CallbackTransport(
+            self.guard.policy,
+            proxy=self.settings.egress_proxy,
+            deadline_seconds=self.settings.delivery_deadline_seconds,
+            kept_bytes_max=ANSWER_BYTES_MAX,
+        )
+
+    def inbound(self) -> InboundCallbacks:
+        """Return what takes the callbacks of upstream platforms."""
+        return InboundCallbacks(self.database, self.units, self.guard.keyring)
 
     def retention(self) -> tuple[Step, ...]:
         """Return what is removed when it is older than the settings keep it."""
@@ -92,6 +140,7 @@ class Application:
                 dedupe=timedelta(days=settings.retain_dedupe_days),
             ),
             runs_step(timedelta(days=settings.retain_runs_days)),
+            inbound_step(timedelta(days=settings.retain_attempts_days)),
         )
 
     def probes(self) -> dict[str, Callable[[], None]]:

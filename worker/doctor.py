@@ -15,6 +15,7 @@ from config.errors import TillbellError
 from config.settings import Settings, load_settings
 from dispatcher.resealing import unreadable
 from dispatcher.tables import mailboxes
+from engine import ledger_guard
 from engine.database import Database
 from engine.tables import outbox
 from worker.broker import check_broker
@@ -96,6 +97,7 @@ def _database(database: Database, settings: Settings, clock: Clock) -> Iterator[
         return
     yield Diagnosis("schema", OK, f"revision {revision}, the newest")
     with database.read() as connection:
+        yield _ledger(connection)
         yield _keys(connection, settings)
         yield _leases(connection, theirs)
         yield _outbox(connection, theirs)
@@ -111,6 +113,15 @@ def clock_diagnosis(ahead_seconds: float) -> Diagnosis:
     return Diagnosis("clock", status, message, "let both machines keep time by NTP")
 
 
+def _ledger(connection: Connection) -> Diagnosis:
+    """See whether the database itself refuses to change what was posted."""
+    missing = ledger_guard.missing_guards(connection)
+    if not missing:
+        return Diagnosis("ledger", OK, "append-only, the database refuses changes")
+    mend = f"{INIT} to put them back, then 'tillbell ledger verify --full'"
+    return Diagnosis("ledger", FAIL, f"triggers are missing on {', '.join(missing)}", mend)
+
+
 def _keys(connection: Connection, settings: Settings) -> Diagnosis:
     """Try everything that is sealed."""
     try:
@@ -119,10 +130,10 @@ def _keys(connection: Connection, settings: Settings) -> Diagnosis:
         return Diagnosis("keys", FAIL, error.message, "run 'tillbell init' or restore the key")
     count, closed = unreadable(connection, keyring)
     if closed:
-        message = f"{len(closed)} of {count} endpoint secrets cannot be opened: {closed[0]}"
+        message = f"{len(closed)} of {count} sealed things cannot be opened: {closed[0]}"
         mend = "add the missing key to TILLBELL_SECRET_KEYS, or rotate those endpoints' secrets"
         return Diagnosis("keys", FAIL, message, mend)
-    return Diagnosis("keys", OK, f"{count} endpoint secrets, all can be opened")
+    return Diagnosis("keys", OK, f"{count} sealed things, all can be opened")
 
 
 def _leases(connection: Connection, now: datetime) -> Diagnosis:

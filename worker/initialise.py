@@ -11,6 +11,7 @@ from config.errors import TillbellError
 from config.settings import Settings
 from engine.database import Database
 from engine.errors import DatabaseUnavailable
+from engine.ledger_guard import restore
 from worker.keys import ensure_keys
 from worker.schema import current_revision, upgrade
 
@@ -48,6 +49,8 @@ def initialise(settings: Settings) -> Made:
     try:
         revisions = tuple(upgrade(database))
         revision = current_revision(database)
+        with database.write() as connection:
+            restore(connection)
     finally:
         database.dispose()
     return Made(key_file, revisions, revision, database.location)

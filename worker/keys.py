@@ -8,8 +8,8 @@ from pathlib import Path
 
 from config.errors import TillbellError
 from config.settings import Settings, decode_key
-from dispatcher.secrets import KeyRing
 from engine.errors import InvalidInput
+from engine.sealing import KeyRing
 
 FILE_NAME = "secret.keys"
 

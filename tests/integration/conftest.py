@@ -10,6 +10,8 @@ import pytest
 
 from engine.database import Database
 from tests.command_line import CommandLine, command_line
+from tests.own_redis import redis_at
+from tests.servers import free_port
 
 #: The key that tests.dispatching seals with.
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -31,6 +33,13 @@ def cli(
     monkeypatch.setenv("COLUMNS", "100")
     with command_line(capfd) as found:
         yield found
+
+
+@pytest.fixture
+def own_redis() -> Iterator[str]:
+    """Return a Redis server that is this test's alone: it may be set up, filled and stopped."""
+    with redis_at(free_port()) as url:
+        yield url
 
 
 @pytest.fixture

@@ -192,4 +192,4 @@ def test_a_run_about_the_future_makes_no_check_look_old(dispatch: Dispatching) -
     dispatch.clock.advance(timedelta(hours=1))
     run()
     dispatch.clock.advance(timedelta(seconds=30))
-    assert 30 == figures(dispatch)['tillbell_check_age_seconds{check="K10"}']
+    assert 30 == figures(dispatch)['tillbell_recon_last_success_seconds{check="K10"}']

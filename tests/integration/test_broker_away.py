@@ -17,8 +17,7 @@ from engine.database import Database
 from tests.installations import installed, publish, states, subscribe
 from tests.processes import until
 from tests.receivers import Receiver, receiving
-from tests.server_kinds import RedisServer
-from tests.servers import free_port, server
+from tests.servers import free_port
 from worker.broker import (
     DRAIN,
     QUEUE,
@@ -30,14 +29,6 @@ from worker.broker import (
     stop_worker,
 )
 from worker.processes import dispatching
-
-
-@pytest.fixture
-def own_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return a Redis server that is this test's alone: it may be set up, filled and stopped."""
-    monkeypatch.setenv("TILLBELL_TEST_SERVERS", "installed,packaged")
-    with server(RedisServer()) as url:
-        yield url
 
 
 @contextmanager

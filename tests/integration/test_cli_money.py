@@ -8,7 +8,7 @@ import pytest
 
 from engine.database import Database
 from engine.unit_of_work import UnitsOfWork
-from tests.chains import Chain, build_chain, deliver, place
+from tests.chains import Chain, build_chain, deliver, place, tell_products
 from tests.command_line import CommandLine
 
 
@@ -22,8 +22,9 @@ def chain(database: Database) -> Chain:
 def owed(cli: CommandLine, chain: Chain, database: Database) -> list[dict[str, Any]]:
     """Return the two remittances of a delivered order: R owes D 138.00, D owes S 120.00."""
     units = UnitsOfWork(database)
-    deliver(units, place(units, chain))
-    found: list[dict[str, Any]] = cli.json("remittances", "list")["data"]
+    order_id = place(units, chain)
+    deliver(units, order_id)
+    found: list[dict[str, Any]] = cli.json("remittances", "list", "--order", order_id)["data"]
     return found
 
 
@@ -72,7 +73,9 @@ def test_a_wrong_product_is_refused(
     assert (1, code) == (answer.code, answer.refusal["code"])
 
 
-def test_a_new_price_runs_down_the_chain(cli: CommandLine, chain: Chain) -> None:
+def test_a_new_price_runs_down_the_chain(
+    cli: CommandLine, chain: Chain, database: Database
+) -> None:
     """The breakdown of the retailer follows a markup set above it, and the event is raised."""
     before = cli.json("products", "breakdown", chain.product_id, "--tenant", chain.r)
     assert (13800, [2000, 1800]) == (
@@ -83,6 +86,7 @@ def test_a_new_price_runs_down_the_chain(cli: CommandLine, chain: Chain) -> None
     assert (13000, 30) == (priced["cost_minor"], priced["margin_percent"])
     after = cli.json("products", "breakdown", chain.product_id, "--tenant", chain.r)
     assert 14950 == after["your_cost_minor"]
+    tell_products(UnitsOfWork(database))
     told = cli.json("events", "list", "--type", "product.updated")["data"]
     assert {chain.d, chain.r} <= {each["tenant_id"] for each in told}
 
@@ -92,6 +96,28 @@ def test_what_is_not_for_sale_is_not_available(cli: CommandLine, chain: Chain) -
     command = ("products", "price", chain.product_id, "--tenant", chain.d, "--margin", "20")
     assert cli.json(*command)["is_available"]
     assert not cli.json(*command, "--no-available")["is_available"]
+
+
+def test_the_moves_of_a_stock_are_listed(cli: CommandLine, chain: Chain) -> None:
+    """Newest first, as far as asked; a product that is not there has none."""
+    cli.json("products", "update", chain.product_id, "--stock", "480")
+    listed = cli.json("products", "moves", chain.product_id)["data"]
+    assert [("correction", -20, 480), ("opening", 500, 500)] == [
+        (each["reason"], each["on_hand_delta"], each["on_hand"]) for each in listed
+    ]
+    assert listed[:1] == cli.json("products", "moves", chain.product_id, "--limit", "1")["data"]
+    assert "-20  480" in cli("products", "moves", chain.product_id).out
+    assert "NOT_FOUND" == cli("products", "moves", "nothing", "--json").refusal["code"]
+
+
+def test_a_tenant_hides_what_its_customers_pay(cli: CommandLine, chain: Chain) -> None:
+    """Chosen when it is made or later, and shown; a choice must be made."""
+    made = cli.json("tenants", "create", "--name", "New", "--hide-origin-total")
+    assert made["hide_origin_total"]
+    assert not cli.json("tenants", "show", chain.r)["hide_origin_total"]
+    assert cli.json("tenants", "update", chain.r, "--hide-origin-total")["hide_origin_total"]
+    assert not cli.json("tenants", "update", chain.r, "--show-origin-total")["hide_origin_total"]
+    assert 2 == cli("tenants", "update", chain.r).code
 
 
 def test_a_wallet_is_topped_up_once_per_reference(cli: CommandLine, chain: Chain) -> None:

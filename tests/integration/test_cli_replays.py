@@ -104,7 +104,12 @@ def test_a_replay_is_paused_resumed_and_cancelled(cli: CommandLine, scene: Scene
     assert "paused" == cli.json("replays", "pause", replay_id)["state"]
     assert 0 == scene.step()
     assert "running" == cli.json("replays", "resume", replay_id)["state"]
-    assert "cancelled" == cli.json("replays", "cancel", replay_id)["state"]
+    cancelled = cli.json("replays", "cancel", replay_id)
+    assert "cancelled" == cancelled["state"]
+    assert ["pause", "resume", "cancel"] == [each["verb"] for each in cancelled["changes"]]
+    shown = " ".join(cli("replays", "show", replay_id).out.split())
+    assert "cancelled " in shown
+    assert f" by {cancelled['changes'][0]['actor']}; resumed" in shown
     answer = cli("replays", "resume", replay_id, "--json")
     assert (1, "INVALID_STATUS", []) == (
         answer.code,

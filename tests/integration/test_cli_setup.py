@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 
 from dispatcher.tables import endpoints, mailboxes
 from engine.database import Database
@@ -17,7 +17,7 @@ from tests.command_line import CommandLine
 from worker.doctor import Diagnosis, examine
 from worker.schema import newest_revision
 
-LOOKS = ["settings", "broker", "database", "clock", "schema", "keys", "leases", "outbox"]
+LOOKS = ["settings", "broker", "database", "clock", "schema", "ledger", "keys", "leases", "outbox"]
 
 
 def diagnoses() -> dict[str, Diagnosis]:
@@ -38,7 +38,7 @@ def test_init_makes_what_is_missing_and_says_so(bare_cli: CommandLine, tmp_path:
         "data_dir": str(tmp_path / "var"),
         "database": f"sqlite:///{tmp_path / 'var' / 'tillbell.db'}",
         "revision": newest_revision(),
-        "revisions_applied": [newest_revision()],
+        "revisions_applied": ["0001", "0002"],
         "key_file": str(key_file),
     } == made
     assert 0o600 == stat.S_IMODE(key_file.stat().st_mode)
@@ -125,7 +125,7 @@ def test_doctor_finds_secrets_that_no_key_opens(
     monkeypatch.setenv("TILLBELL_SECRET_KEYS", "A" * 43 + "=")
     found = diagnoses()["keys"]
     assert "fail" == found.status
-    assert "1 of 1 endpoint secrets cannot be opened" in found.message
+    assert "1 of 1 sealed things cannot be opened" in found.message
     assert found.mend is not None
 
 
@@ -178,3 +178,16 @@ def test_doctor_reports_a_broker_that_is_away(
     monkeypatch.setenv("TILLBELL_BROKER_URL", "redis://127.0.0.1:1")
     found = diagnoses()
     assert ("fail", "ok") == (found["broker"].status, found["outbox"].status)
+
+
+def test_doctor_misses_a_trigger_and_init_puts_it_back(
+    bare_cli: CommandLine, tmp_path: Path
+) -> None:
+    """A ledger that could be changed is a failure, named, until the next init."""
+    bare_cli.json("init")
+    with installed(tmp_path).write() as connection:
+        connection.execute(text("DROP TRIGGER ledger_entries_no_update"))
+    found = diagnoses()["ledger"]
+    assert ("fail", "triggers are missing on ledger_entries") == (found.status, found.message)
+    bare_cli.json("init")
+    assert "ok" == diagnoses()["ledger"].status

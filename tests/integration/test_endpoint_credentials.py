@@ -40,8 +40,8 @@ def endpoint(dispatch: Dispatching) -> dict[str, Any]:
     return dispatch.endpoint(dispatch.tenant(), URL)
 
 
-def test_a_deleted_endpoint_keeps_no_secret(dispatch: Dispatching) -> None:
-    """Secrets, key pair, API key and headers are destroyed with it."""
+def test_a_deleted_endpoint_keeps_what_proves_its_last_day(dispatch: Dispatching) -> None:
+    """Key pair, API key and headers are destroyed with it, its signing secret two days later."""
     made = dispatch.endpoint(
         dispatch.tenant(),
         URL,
@@ -53,7 +53,8 @@ def test_a_deleted_endpoint_keeps_no_secret(dispatch: Dispatching) -> None:
     with dispatch.units.begin(actor="test") as work:
         endpoints.delete(work, made["id"])
     with dispatch.database.read() as connection:
-        assert [] == connection.execute(select(stored)).all()
+        [kept] = connection.execute(select(stored)).all()
+        assert ("signing", dispatch.clock.now() + timedelta(days=2)) == (kept.kind, kept.expires_at)
         [row] = endpoint_rows(connection, [made["id"]]).values()
     assert (None, None, None) == (row.header_names, row.headers_key_id, row.headers_sealed)
 

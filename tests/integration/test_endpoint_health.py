@@ -162,6 +162,25 @@ def test_a_replay_of_what_expired_is_sent(dispatch: Dispatching) -> None:
     assert [each.state for each in dispatch.rows()] == ["succeeded"]
 
 
+def test_a_replay_of_what_expired_is_one_attempt(dispatch: Dispatching) -> None:
+    """If it fails there is no retry: the next would come when nobody wants it, by the policy."""
+    with receiving(Receiver(statuses=(500,))) as receiver:
+        tenant_id = dispatch.tenant()
+        dispatch.endpoint(tenant_id, receiver.url, deliver_within_seconds=60)
+        dispatch.publish(tenant_id)
+        dispatch.relay.run_until_empty()
+        dispatch.clock.advance(timedelta(seconds=61))
+        dispatch.run_once()
+        [row] = dispatch.rows()
+        with dispatch.units.begin(actor="test") as work:
+            feed(work.connection, [row.endpoint_id], work.now)
+            arm(work.connection, [row.id], work.now, wanted=true())
+        dispatch.run_once()
+
+    assert [("failed", "http_5xx")] == [(each.state, each.last_error) for each in dispatch.rows()]
+    assert 1 == len(receiver.callbacks)
+
+
 def test_an_endpoint_may_have_a_schedule_of_its_own(dispatch: Dispatching) -> None:
     """The endpoint's schedule goes before the default."""
     with receiving(Receiver(statuses=(500,))) as receiver:

@@ -131,7 +131,7 @@ class EngineMachine(RuleBasedStateMachine):
         if not ids:
             return
         if bulk:
-            self.attempt(lambda work: remittances.bulk_process(work, ids))
+            remittances.bulk_process(self.units, ids, actor="machine")
         else:
             self.attempt(lambda work: remittances.process(work, ids[index % len(ids)]))
 

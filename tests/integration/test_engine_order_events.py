@@ -181,7 +181,7 @@ def test_a_row_that_moved_alone_gets_its_step_and_event(
     with database.write() as connection:
         mine = chain_orders.c.id == order_id
         connection.execute(update(chain_orders).where(mine).values(chain_status="cancelled"))
-    assert 1 == heal(units, order_id)
+    assert 2 == heal(units, order_id)
     found = heard(database, chain.r, "status_changed")
     assert [("pending_forward", "cancelled", 2)] == [
         (each["previous_status"], each["status"], each["seq"]) for each in found

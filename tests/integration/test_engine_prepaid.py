@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine import ledger_checks, orders, products, wallets
+from engine import ledger_checks, orders, payouts, products, wallets
 from engine.database import Database
 from engine.errors import InsufficientBalance
 from engine.unit_of_work import UnitsOfWork
@@ -73,6 +73,25 @@ def test_returned_prepaid_goods_are_refunded(units: UnitsOfWork, database: Datab
     with database.read() as connection:
         found = [wallets.show(connection, t)["balance_minor"] for t in (chain.r, chain.d, chain.s)]
         assert [13800, 0, 0] == found
+        assert [] == ledger_checks.verify(connection)
+
+
+def test_a_refund_is_never_refused(units: UnitsOfWork, database: Database) -> None:
+    """What the suppliers earned and took out is owed back: their wallets go below zero."""
+    chain = build_chain(units)
+    top_up(units, chain.r, 13800)
+    order_id = place(units, chain, payment=PREPAID)
+    with units.begin(actor="test") as work:
+        accept_at_top(work, order_id)
+        orders.ship(work, order_id, tracking_number="T", carrier="c")
+    with units.begin(actor="test") as work:
+        taken = payouts.request(work, chain.s, 12000)["id"]
+        payouts.approve(work, taken)
+        payouts.complete(work, taken, reference="UTR")
+        orders.return_(work, order_id, reason="refused")
+    with database.read() as connection:
+        found = [wallets.show(connection, t)["balance_minor"] for t in (chain.r, chain.d, chain.s)]
+        assert [13800, 0, -12000] == found
         assert [] == ledger_checks.verify(connection)
 
 

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from config.errors import TillbellError
 from engine import ledger_checks, orders, remittances, wallets
 from engine.database import Database
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
 from tests.chains import build_chain, deliver, order_of, place, raised, top_up
-
-THREADS = 8
-
-
-def together(units: UnitsOfWork, calls: list[Callable[[UnitOfWork], Any]]) -> Counter[str]:
-    """Run every call in its own transaction, several at a time, and count how they ended."""
-
-    def run(call: Callable[[UnitOfWork], Any]) -> str:
-        try:
-            with units.begin(actor="race") as work:
-                call(work)
-        except TillbellError as refusal:
-            return refusal.code
-        return "done"
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return Counter(pool.map(run, calls))
+from tests.racing import alone, at_once, together
 
 
 def test_one_remittance_is_paid_once(units: UnitsOfWork, database: Database) -> None:
-    """Fifty payers of one remittance: one debit, 49 refusals (F25)."""
+    """Fifty payers of each of four remittances, all at once: four debits, 196 refusals (F25)."""
     chain = build_chain(units)
-    order_id = place(units, chain)
-    deliver(units, order_id)
-    top_up(units, chain.r, 10**6)
+    for number in ("1", "2"):
+        deliver(units, place(units, chain, number=number))
+    for tenant_id in (chain.r, chain.d):
+        top_up(units, tenant_id, 10**6)
     with database.read() as connection:
-        first = remittances.listing(connection, order_id=order_id)[0]["id"]
-    ended = together(units, [lambda work: remittances.process(work, first)] * 50)
-    assert {"done": 1, "INVALID_STATUS": 49} == ended
+        owed = [row["id"] for row in remittances.listing(connection)]
+    calls = [partial(remittances.process, remittance_id=each) for each in owed * 50]
+    assert {"done": 4, "INVALID_STATUS": 196} == together(units, calls)
     with database.read() as connection:
-        assert 10**6 - 13800 == wallets.show(connection, chain.r)["balance_minor"]
+        left = [wallets.show(connection, each)["balance_minor"] for each in (chain.r, chain.d)]
+        assert [10**6 - 2 * 13800, 10**6 + 2 * 1800] == left
+        assert 2 == len(raised(connection, chain.r, "remittance.completed"))
         assert [] == ledger_checks.verify(connection)
 
 
@@ -101,15 +85,15 @@ def test_payments_and_returns_do_not_lock_each_other_out(
         for tenant in (chain.r, chain.d):
             wallets.set_credit_limit(work, tenant, 10**9)
         owed = [row["id"] for row in remittances.listing(work.connection)]
-    calls: list[Callable[[UnitOfWork], Any]] = []
+    calls: list[Callable[[], Any]] = []
     for index, order_id in enumerate(ids):
         calls += [
-            lambda work: remittances.bulk_process(work, owed[::-1]),
-            partial(remittances.process, remittance_id=owed[index]),
-            partial(orders.return_, order_id=order_id),
-            lambda work: remittances.bulk_process(work, owed),
+            partial(remittances.bulk_process, units, owed[::-1], actor="race"),
+            alone(units, partial(remittances.process, remittance_id=owed[index])),
+            alone(units, partial(orders.return_, order_id=order_id)),
+            partial(remittances.bulk_process, units, owed, actor="race"),
         ]
-    ended = together(units, calls)
+    ended = at_once(calls)
     assert len(calls) == ended["done"] + ended["INVALID_STATUS"]
     with database.read() as connection:
         assert [] == ledger_checks.verify(connection)

@@ -18,7 +18,7 @@ from engine.settlement_tables import remittances as remittance_rows
 from engine.tables import events
 from engine.unit_of_work import UnitsOfWork
 from reconciler.runner import Runner
-from tests.chains import accept_at_top, build_chain, deliver, order_of, place, top_up
+from tests.chains import accept_at_top, build_chain, deliver, order_of, place, tell_products, top_up
 
 #: What only the origin and the fulfiller read, and an example of a later step leaves out.
 PERSONAL = {"customer", "shipping_address"}
@@ -38,6 +38,7 @@ def _tell_everything(units: UnitsOfWork, clock: FixedClock) -> None:
         second = orders.place(work, chain.r, order_of("ORD-2"))["id"]
         accept_at_top(work, second)
         orders.cancel(work, second, reason="Out of stock")
+    tell_products(units)
     clock.advance(timedelta(days=40))
     for _ in Runner(units).run(["K10"], actor="test", full=True):
         pass

@@ -5,23 +5,29 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 from sqlalchemy import select, text
 
 from config.clock import FixedClock
 from dispatcher import feed
-from engine import tenants
 from engine.database import Database
-from engine.errors import BodyExpired, CursorExpired, InvalidInput, NotFound
+from engine.errors import InvalidInput, NotFound
 from engine.events import EventDraft, publish_many
 from engine.ids import new_id
 from engine.tables import events
 from engine.unit_of_work import UnitsOfWork
-from tests.feeds import everything_readable
+from tests.feeds import (
+    TYPE,
+    everything_readable,
+    ids,
+    look,
+    new_tenant,
+    publish,
+    read,
+)
 
-TYPE = "webhook.test"
 WRITERS, TRANSACTIONS = 8, 40
 
 
@@ -29,43 +35,6 @@ WRITERS, TRANSACTIONS = 8, 40
 def tenant(units: UnitsOfWork) -> str:
     """Return the id of a tenant."""
     return new_tenant(units)
-
-
-def new_tenant(units: UnitsOfWork) -> str:
-    """Create a tenant and return its id."""
-    with units.begin(actor="test") as work:
-        return str(tenants.create(work, name="Reseller")["id"])
-
-
-def publish(database: Database, clock: FixedClock, tenant_id: str, **named: str) -> str:
-    """Publish one event at the test's time and return its id."""
-    draft = EventDraft(tenant_id=tenant_id, type=TYPE, data={}, **named)  # type: ignore[arg-type]  # all text
-    return raise_at(database, clock.now(), draft)
-
-
-def raise_at(database: Database, at: datetime, draft: EventDraft) -> str:
-    """Publish one event as of a time and return its id."""
-    with database.write() as connection:
-        [event_id] = publish_many(connection, [draft])
-        connection.execute(events.update().where(events.c.id == event_id).values(created_at=at))
-    return event_id
-
-
-def read(database: Database, tenant_id: str, now: datetime, **options: object) -> feed.Page:
-    """Read one page of all that was committed."""
-    everything_readable(database)
-    return look(database, tenant_id, now, **options)
-
-
-def look(database: Database, tenant_id: str, now: datetime, **options: object) -> feed.Page:
-    """Read one page of what can be read now."""
-    with database.read() as connection:
-        return feed.read_page(connection, tenant_id, now=now, **options)  # type: ignore[arg-type]  # passed on
-
-
-def ids(page: feed.Page) -> list[str]:
-    """Return the ids on a page."""
-    return [each["id"] for each in page.events]
 
 
 class Writers:
@@ -211,54 +180,6 @@ def test_a_tenant_reads_only_its_own(
     with database.read() as connection, pytest.raises(NotFound) as missing:
         feed.read_event(connection, tenant, missing_id)
     assert hidden.value.message.replace(theirs, missing_id) == missing.value.message
-
-
-def test_a_reader_without_a_cursor_begins_thirty_days_back(
-    database: Database, tenant: str, clock: FixedClock
-) -> None:
-    """Older events are not given; those of the last 30 days are."""
-    old = EventDraft(tenant_id=tenant, type=TYPE, data={})
-    raise_at(database, clock.now() - feed.KEPT - timedelta(seconds=1), old)
-    young = publish(database, clock, tenant)
-    assert [young] == ids(read(database, tenant, clock.now()))
-
-
-def test_a_cursor_expires_only_after_events_may_be_gone(
-    database: Database, tenant: str, clock: FixedClock
-) -> None:
-    """After 31 days a cursor is refused instead of silently passing over what was purged."""
-    publish(database, clock, tenant)
-    cursor = read(database, tenant, clock.now()).next_cursor
-    clock.advance(feed.CURSOR_AGE_MAX)
-    assert [] == ids(read(database, tenant, clock.now(), after=cursor))
-    clock.advance(timedelta(seconds=1))
-    with pytest.raises(CursorExpired, match="manifests"):
-        read(database, tenant, clock.now(), after=cursor)
-
-
-def test_a_removed_body_is_never_passed_over(
-    database: Database, tenant: str, clock: FixedClock
-) -> None:
-    """A reader behind which retention caught up is told so; a new one begins after the gap."""
-    published = [publish(database, clock, tenant) for _ in range(3)]
-    cursor = read(database, tenant, clock.now(), limit=1).next_cursor
-    with database.write() as connection:
-        connection.execute(events.update().where(events.c.id == published[1]).values(body=b""))
-    with pytest.raises(CursorExpired):
-        read(database, tenant, clock.now(), after=cursor)
-    assert [published[0], published[2]] == ids(read(database, tenant, clock.now()))
-    with database.read() as connection, pytest.raises(BodyExpired):
-        feed.read_event(connection, tenant, published[1])
-
-
-def test_a_cursor_ahead_of_a_restored_database_is_refused(
-    database: Database, tenant: str, clock: FixedClock
-) -> None:
-    """Where the numbers began anew, a reader is told so instead of waiting for ever."""
-    ahead = feed.Place(1 << 60, new_id(), clock.now())
-    cursor = feed.encode_cursor(ahead, database.dialect)
-    with pytest.raises(CursorExpired):
-        read(database, tenant, clock.now(), after=cursor)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "AAAA", "A" * 45, "0" * 5000, "01a2-not", "\0"])

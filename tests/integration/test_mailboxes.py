@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 from config.clock import FixedClock
 from dispatcher.due import first_slices
 from dispatcher.hints import NoHints
-from dispatcher.leasing import CRASHES_MAX
 from dispatcher.mailboxes import Lease, feed, lease, release
 from dispatcher.outcome import Outcome, Verdict
+from dispatcher.poison import CRASHES_MAX
 from dispatcher.settle import settle
 from dispatcher.settlement import Settlement
 from dispatcher.states import DeliveryState
@@ -250,7 +250,7 @@ def test_a_mailbox_with_unreadable_secrets_sends_nothing_and_waits(
     database: Database, clock: FixedClock
 ) -> None:
     """With the wrong key nothing unsigned leaves, no attempt is burned, and others go on."""
-    from dispatcher.secrets import KeyRing
+    from engine.sealing import KeyRing
     from tests.dispatching import make_drainer
 
     with receiving() as receiver, dispatching(database, clock) as dispatch:

@@ -22,13 +22,13 @@ from dispatcher.manifest_proof import FIRST_DIGEST, Manifest, check_manifests
 from dispatcher.manifests import ManifestMaker
 from dispatcher.profiles import render
 from dispatcher.replay import arm
-from dispatcher.secrets import KeyRing
 from dispatcher.signing import decode_secret
 from dispatcher.sweep import Sweep
 from dispatcher.tables import manifests as stored
 from engine.database import Database
 from engine.errors import InvalidInput
 from engine.events import EventDraft
+from engine.sealing import KeyRing
 from engine.tables import events
 from reconciler import schedule
 from tests.dispatching import Dispatching, dispatching
@@ -221,7 +221,7 @@ def test_a_secret_that_cannot_be_opened_leaves_its_endpoint_waiting(
 
 
 def test_a_rotated_secret_signs_beside_the_new_one(dispatch: Dispatching) -> None:
-    """While two secrets count, either proves the line; a removed endpoint gets none any more."""
+    """While two secrets count, either proves the line."""
     endpoint = dispatch.endpoint(dispatch.tenant(), URL)
     dispatch.clock.set(datetime(2026, 3, 2, 23, tzinfo=UTC))
     keyring = dispatch.guard.keyring
@@ -232,11 +232,25 @@ def test_a_rotated_secret_signs_beside_the_new_one(dispatch: Dispatching) -> Non
     line = Manifest.read(listed(dispatch)[0])
     for secret in (endpoint["secret"], fresh):
         assert [] == check_manifests([line], [decode_secret(secret)])
+
+
+@pytest.mark.parametrize("hours_later", [16, 40])
+def test_the_last_day_of_a_removed_endpoint_is_proved(
+    dispatch: Dispatching, hours_later: int
+) -> None:
+    """The day of the removal has its line, the next has none, and then nothing can sign."""
+    endpoint = dispatch.endpoint(dispatch.tenant(), URL)
+    event_ids = due(dispatch, endpoint["tenant_id"], 2)
     with dispatch.units.begin(actor="test") as work:
         endpoints.delete(work, endpoint["id"])
+    dispatch.clock.advance(timedelta(hours=hours_later))
+    assert 1 == make(dispatch)
     dispatch.clock.advance(DAY)
     assert 0 == make(dispatch)
-    assert 1 == len(listed(dispatch, endpoint_id=endpoint["id"]))
+    [line] = listed(dispatch, endpoint_id=endpoint["id"])
+    assert (2, min(event_ids)) == (line["events_count"], line["first_event_id"])
+    secrets = [decode_secret(endpoint["secret"])]
+    assert [] == check_manifests([Manifest.read(line)], secrets)
 
 
 def test_the_bytes_of_the_endpoint_s_profile_are_hashed(dispatch: Dispatching) -> None:

@@ -21,9 +21,14 @@ from config.clock import FixedClock
 from config.log import configure_logging
 from config.settings import Settings, load_settings
 from dispatcher.tables import deliveries, endpoints, mailboxes
+from engine import products
 from engine.database import Database
 from engine.events import EventDraft
+from engine.ids import new_id
+from engine.unit_of_work import UnitsOfWork
+from reconciler import run_rows
 from reconciler.tables import discrepancies, runs
+from tests.chains import build_chain, tell_products
 from tests.dispatching import dispatching
 from tests.integration.conftest import KEY
 from tests.receivers import Receiver, receiving
@@ -90,23 +95,30 @@ def test_the_backlog_is_counted_by_state(database: Database, clock: FixedClock) 
     assert (1, 1) == (shown["tillbell_mailboxes_leased", ""], shown["tillbell_leases_expired", ""])
 
 
+def test_products_with_changes_to_tell_are_counted(
+    database: Database, clock: FixedClock, units: UnitsOfWork
+) -> None:
+    """A product once, however often it changed, since its first change; told, none."""
+    chain = build_chain(units)
+    for cost in (101, 102):
+        with units.begin(actor="test") as work:
+            products.update(work, chain.product_id, {"base_cost": cost})
+        clock.advance(timedelta(seconds=4))
+    names = ("tillbell_product_changes", "tillbell_product_change_age_seconds")
+    assert [1, 8] == [gauges(database, clock)[name, ""] for name in names]
+    tell_products(units)
+    assert [0, 0] == [gauges(database, clock)[name, ""] for name in names]
+
+
 def test_the_reconciler_is_watched(database: Database, clock: FixedClock) -> None:
     """What does not agree, by check; and how long ago each check last finished well."""
-    run = {
-        "check": "K07",
-        "actor": "test",
-        "dry_run": False,
-        "state": "completed",
-        "scanned": 0,
-        "found": 0,
-        "healed": 0,
-        "duration_ms": 1,
-    }
+    run = run_rows.begin("K07", "test", new_id(), clock.now()).row | {"state": "completed"}
     finding = {
         "id": "01900000-0000-7000-8000-000000000001",
         "check": "K13",
         "subject": "account 1",
         "severity": "critical",
+        "policy": "never",
         "status": "open",
         "first_seen_at": clock.now(),
         "last_seen_at": clock.now(),
@@ -127,8 +139,8 @@ def test_the_reconciler_is_watched(database: Database, clock: FixedClock) -> Non
             )
         connection.execute(insert(discrepancies).values(finding))
     shown = gauges(database, clock)
-    assert 1 == shown["tillbell_discrepancies_open", "K13 critical"]
-    assert 240 == shown["tillbell_check_age_seconds", "K07"]
+    assert 1 == shown["tillbell_recon_discrepancies", "K13 critical"]
+    assert 240 == shown["tillbell_recon_last_success_seconds", "K07"]
 
 
 @pytest.fixture
@@ -176,7 +188,7 @@ def test_a_process_shows_its_own_attempts_and_leaks_nothing(
     with observing(application) as telemetry:
         port = port_of(capsys.readouterr().err)
         with (
-            dispatching(database, clock, telemetry.observe) as found,
+            dispatching(database, clock, telemetry) as found,
             receiving(Receiver(statuses=(500, 200), headers={"x-canary": "canary"})) as receiver,
         ):
             tenant_id = found.tenant()
@@ -235,11 +247,9 @@ def exported(database: Database, clock: FixedClock) -> set[str]:
         "gauge": ("",),
         "histogram": ("_bucket", "_count", "_sum"),
     }
-    found = re.findall(
-        r"^# TYPE (tillbell_\w+?)(?:_total)? (counter|gauge|histogram)$", text, re.MULTILINE
-    )
+    found = re.findall(r"^# TYPE (tillbell_\w+) (counter|gauge|histogram)$", text, re.MULTILINE)
     return {
-        f"{name}{suffix}"
+        f"{name.removesuffix('_total') if kind == 'counter' else name}{suffix}"
         for name, kind in found
         if not name.endswith("_created")
         for suffix in suffixes[kind]

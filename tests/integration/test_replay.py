@@ -73,7 +73,7 @@ def test_a_failed_delivery_is_sent_again_with_the_same_id_and_bytes(dispatch: Di
 
 
 def test_a_waiting_delivery_is_sent_now_and_keeps_its_schedule(dispatch: Dispatching) -> None:
-    """Replaying what still retries neither cancels nor doubles the automatic schedule."""
+    """Replaying what still retries neither cuts short nor doubles the automatic schedule."""
     with receiving(Receiver(statuses=(500,))) as receiver:
         tenant_id = dispatch.tenant()
         dispatch.endpoint(tenant_id, receiver.url)
@@ -82,10 +82,10 @@ def test_a_waiting_delivery_is_sent_now_and_keeps_its_schedule(dispatch: Dispatc
         run(dispatch, Selection(ids=(dispatch.rows()[0].id,)))
         dispatch.run_once()
         [row] = dispatch.rows()
-        assert dispatch.clock.now() + timedelta(seconds=30) == row.next_attempt_at
+        assert dispatch.clock.now() + timedelta(seconds=5) == row.next_attempt_at
         exhaust(dispatch)
 
-    assert 3 == len(receiver.callbacks)
+    assert 4 == len(receiver.callbacks)
     assert ["failed"] == [row.state for row in dispatch.rows()]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text, update
 
 import dispatcher.retention as module
 from config.clock import FixedClock
+from dispatcher import endpoint_secrets, tables
 from dispatcher.retention import NO_BODY, due, run_once, steps
 from dispatcher.tables import attempts, deliveries, endpoints, rendered_bodies
 from engine.database import Database
@@ -18,6 +19,7 @@ from engine.events import EventDraft, publish
 from engine.ids import first_id, new_id
 from engine.settlement_tables import milestones
 from engine.tables import events, outbox
+from reconciler import run_rows
 from reconciler.retention import runs_step
 from reconciler.tables import runs
 from tests.dispatching import Dispatching, dispatching
@@ -28,7 +30,7 @@ STEPS = (
     *steps(bodies=30 * DAY, attempts_kept=90 * DAY, dedupe=400 * DAY),
     runs_step(90 * DAY),
 )
-NOTHING = {"bodies": 0, "deliveries": 0, "attempts": 0, "events": 0, "runs": 0}
+NOTHING = {"bodies": 0, "deliveries": 0, "attempts": 0, "events": 0, "secrets": 0, "runs": 0}
 
 
 class Scene:
@@ -181,19 +183,8 @@ def test_rendered_bodies_go_with_the_body(scene: Scene) -> None:
 
 def test_runs_of_checks_go_after_their_time(scene: Scene) -> None:
     """The reconciler's records have the same rules."""
-    run = {
-        "id": first_id(scene.start),
-        "check": "K07",
-        "actor": "test",
-        "as_of": scene.start,
-        "dry_run": False,
-        "state": "completed",
-        "scanned": 0,
-        "found": 0,
-        "healed": 0,
-        "started_at": scene.start,
-        "duration_ms": 1,
-    }
+    run = run_rows.begin("K07", "test", new_id(), scene.start).row
+    run |= {"id": first_id(scene.start), "state": "completed"}
     scene.write(runs.insert().values(run))
     assert NOTHING == scene.prune(89)
     assert NOTHING | {"runs": 1} == scene.prune(92)
@@ -204,7 +195,7 @@ def test_much_goes_in_small_transactions(scene: Scene, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "ROWS_PER_TRANSACTION", 4)
     scene.deliver(10)
     assert 4 == scene.prune(31, limit=3)["bodies"]
-    looks = iter([False, True, True, True, True, True])
+    looks = iter([False, *[True] * len(STEPS)])
     assert 4 == scene.prune(31, stopping=lambda: next(looks))["bodies"]
     assert 2 == scene.prune(31)["bodies"]
     assert NOTHING | {"deliveries": 10, "attempts": 10} == scene.prune(92)
@@ -234,6 +225,7 @@ def test_every_scan_is_bounded_by_an_index(scene: Scene) -> None:
         "deliveries": "deliveries",
         "attempts": "attempts",
         "events": "events",
+        "secrets": "ix_endpoint_secrets_expires_at",
         "runs": "runs",
     }
     for name, plan in plans.items():
@@ -248,6 +240,17 @@ def _plan(connection: Any, step: module.Step) -> str:
     compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
     verb = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
     return "\n".join(str(row) for row in connection.execute(text(f"{verb} {compiled}")))
+
+
+def test_secrets_that_ended_are_destroyed_within_the_hour(scene: Scene) -> None:
+    """Rotated away once and never again, an old secret goes with the next run all the same."""
+    keyring = scene.dispatching.guard.keyring
+    with scene.dispatching.units.begin(actor="test") as work:
+        endpoint_secrets.rotate(work, keyring, scene.endpoint_id, scene.tenant_id)
+    assert NOTHING == scene.prune(0.99)
+    assert NOTHING | {"secrets": 1} == scene.prune(1)
+    assert 1 == scene.count(tables.endpoint_secrets)
+    scene.deliver()
 
 
 def test_a_disabled_endpoint_does_not_hold_rows(scene: Scene) -> None:

@@ -15,18 +15,20 @@ from sqlalchemy.exc import OperationalError
 from config.clock import FixedClock
 from dispatcher.hints import NoHints
 from dispatcher.sweep import Sweep
+from engine import products
 from engine.database import Database, DatabaseClock
 from engine.errors import DatabaseUnavailable
 from engine.events import EventDraft
+from engine.product_expander import ProductExpander
 from engine.unit_of_work import UnitsOfWork
 from reconciler import runs
-from reconciler.check import Check, Found, Severity
+from reconciler.check import Check, Found, Policy, Severity
 from reconciler.checks import CHECKS
 from reconciler.leadership import LEASE, lead, resign
 from reconciler.runner import Runner
 from reconciler.schedule import DUTY, Schedule
 from reconciler.tables import leaderships
-from tests.chains import build_chain
+from tests.chains import build_chain, raised
 from tests.conftest import START
 
 PATIENCE_SECONDS = 20
@@ -54,10 +56,14 @@ class Looking(Sweep):
 
 
 @contextmanager
-def scheduled(database: Database, sweep: Sweep) -> Iterator[None]:
+def scheduled(
+    database: Database, sweep: Sweep, products: ProductExpander | None = None
+) -> Iterator[None]:
     """Run a schedule that sweeps 50 times a second while the block runs."""
     units = UnitsOfWork(database)
-    schedule = Schedule(database, units, sweep, hints=NoHints(), sweep_seconds=0.02)
+    schedule = Schedule(
+        database, units, sweep, hints=NoHints(), sweep_seconds=0.02, products=products
+    )
     schedule.start()
     try:
         yield
@@ -84,7 +90,16 @@ def looked(patch: pytest.MonkeyPatch, rings: threading.Event) -> Check:
         rings.set()
         return Found(1)
 
-    check = Check(id="T01", title="Rings", severity=Severity.WARNING, every_seconds=1, find=find)
+    check = Check(
+        id="T01",
+        title="Rings",
+        compares="nothing",
+        remedy="nothing",
+        severity=Severity.WARNING,
+        policy=Policy.SUGGEST,
+        every_seconds=1,
+        find=find,
+    )
     patch.setitem(CHECKS, check.id, check)
     return check
 
@@ -146,6 +161,20 @@ def test_a_schedule_sweeps_and_stops(database: Database) -> None:
     assert not bell.rung.wait(0.1)
 
 
+def test_a_schedule_tells_of_changed_products(database: Database) -> None:
+    """Who sells a product hears of its new price, and the relay is hinted then."""
+    bell, clock = Bell(), DatabaseClock(database)
+    chain = build_chain(UnitsOfWork(database))
+    with UnitsOfWork(database).begin(actor="test") as work:
+        products.update(work, chain.product_id, {"base_cost": 105})
+    expander = ProductExpander(UnitsOfWork(database, hint=bell.relay), clock, window=timedelta())
+    with scheduled(database, Looking(lambda: 0), expander):
+        assert bell.rung.wait(PATIENCE_SECONDS)
+    with database.read() as connection:
+        [told] = raised(connection, chain.r, "product.updated")
+    assert 14490 == told["new"]["price_minor"]
+
+
 def test_a_failing_tick_does_not_end_the_schedule(database: Database) -> None:
     """Whatever one look runs into, the next one looks again."""
     looked_again = threading.Event()
@@ -198,7 +227,7 @@ def test_who_does_not_lead_looks_at_nothing(
 
 def test_the_database_decides_when_a_check_is_due(units: UnitsOfWork, clock: FixedClock) -> None:
     """Never run, or longer ago than its interval: due, whoever ran it and whenever we started."""
-    runner, check = Runner(units), CHECKS["K13"]
+    runner, check = Runner(units), CHECKS["K17"]
     assert runner.is_due(check)
 
     def run(**options: Any) -> None:

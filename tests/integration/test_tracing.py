@@ -49,9 +49,9 @@ def _restored() -> Iterator[None]:
 def deliver(database: Database, tracer: AttemptTracer, traceparent: str | None = None) -> str:
     """Publish an event to a receiver that fails once, attempt it twice, and return its id."""
     clock = FixedClock(datetime.now(UTC))
-    observe = Telemetry(also=[tracer.emit]).observe
+    watch = Telemetry(also=[tracer.emit])
     with (
-        dispatching(database, clock, observe, policy=AT_ONCE) as found,
+        dispatching(database, clock, watch, policy=AT_ONCE) as found,
         receiving(Receiver(statuses=(500, 200))) as receiver,
     ):
         tenant_id = found.tenant()

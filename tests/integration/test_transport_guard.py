@@ -70,7 +70,9 @@ async def test_one_forbidden_address_refuses_the_whole_name(
     sentinel: list[str], addresses: list[str]
 ) -> None:
     """A public A beside a private AAAA, or one bad among a thousand: no socket at all (F36)."""
-    async with transport_to(policy=CLOSED, resolver=resolving(addresses)) as transport:
+    async with transport_to(
+        policy=CLOSED, resolver=resolving(addresses), deadline_seconds=10.0
+    ) as transport:
         assert await failure_of(transport, f"http://{NAME}/") == "blocked_address"
     assert sentinel == []
 

@@ -134,7 +134,7 @@ def _replay(selection: Selection, reason: str | None) -> dict[str, Any]:
         with application.units.begin(actor=operator()) as work:
             row = replay_jobs.create(work, selection, reason=reason)
         task = bar.add_task(f"Arming, replay {row['id']}", total=row["matched"])
-        clock, replay_id = application.clock, row["id"]
-        for row in run_to_end(application.units, clock, replay_id, wait=time.sleep):
+        job = (application.units, application.clock, row["id"], application.hints)
+        for row in run_to_end(*job, wait=time.sleep):
             bar.update(task, completed=row["armed"] + row["skipped"])
     return row

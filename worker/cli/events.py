@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -188,6 +189,7 @@ def read_feed(
             limit=limit,
             type_name=type_name,
             subject_id=subject,
+            kept=timedelta(days=application.settings.retain_bodies_days),
         )
     if bodies:
         for event in found.events:

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from config.settings import Settings, load_settings
 from dispatcher import resealing
-from dispatcher.secrets import SecretUnreadable, key_id_of
+from engine.errors import SecretUnreadable
+from engine.sealing import key_id_of
 from worker.cli.opening import opened
 from worker.cli.options import Json
 from worker.cli.output import Column, details, emit, page, progress, section, state, table
@@ -23,12 +24,14 @@ COLUMNS = (
     Column("STATE", lambda row: state(row["state"])),
     Column("SECRETS", "secrets", right=True),
     Column("HEADERS", "headers", right=True),
+    Column("SERIALS", "serials", right=True),
+    Column("E-MAILS", "emails", right=True),
 )
 
 
 @app.command("list")
 def listing(*, as_json: Json = False) -> None:
-    """List keys by id, and how many secrets and headers each has sealed."""
+    """List keys by id, and how much of what each has sealed."""
     with opened() as application, application.database.read() as connection:
         rows = resealing.usage(connection, application.guard.keyring)
     emit({"data": rows}, table(rows, COLUMNS, empty="No keys."), as_json=as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import typer
 from rich.text import Text
@@ -52,6 +52,14 @@ def past(text: str) -> datetime:
 def future(text: str) -> datetime:
     """Return the instant that ``2026-03-02T09:30:00Z`` names, or that is ``30m`` ahead."""
     return _instant(text, 1)
+
+
+def calendar_day(text: str) -> date:
+    """Return the day that ``2026-03-02`` names."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day such as 2026-03-02") from None
 
 
 def _instant(text: str, direction: int) -> datetime:

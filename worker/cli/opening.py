@@ -57,9 +57,9 @@ def reading() -> Iterator[Connection]:
 
 
 @contextmanager
-def writing() -> Iterator[tuple[Application, UnitOfWork]]:
-    """Yield a unit of work in the operator's name; it commits unless the block raises."""
-    with opened() as application, application.units.begin(actor=operator()) as work:
+def writing(actor: str | None = None) -> Iterator[tuple[Application, UnitOfWork]]:
+    """Yield a unit of work in the operator's name, or ``actor``'s; it commits unless it raises."""
+    with opened() as application, application.units.begin(actor=actor or operator()) as work:
         yield application, work
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 import typer
 
-from worker.cli.moments import past
+from worker.cli.moments import calendar_day, past
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 Limit = Annotated[int, typer.Option(help="How many at most.", metavar="N")]
@@ -16,6 +16,17 @@ After = Annotated[
 ]
 Tenant = Annotated[str, typer.Option(help="The tenant's id.", metavar="ID")]
 OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.", metavar="ID")]
+By = Annotated[
+    str | None,
+    typer.Option(help="The tenant that does it; else the operator does.", metavar="TENANT"),
+]
+Actor = Annotated[
+    str | None, typer.Option(help="Who does it, for the record; else this user.", metavar="NAME")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(help="Names this request: under one key it has one effect.", metavar="KEY"),
+]
 OfEndpoint = Annotated[
     str | None, typer.Option("--endpoint", help="Only this endpoint's.", metavar="ID")
 ]
@@ -26,4 +37,14 @@ Since = Annotated[
     typer.Option(
         parser=past, help="Only since then: 2026-03-02T09:30:00Z, or 2h ago.", metavar="ISO"
     ),
+]
+FromDate = Annotated[
+    date | None,
+    typer.Option(
+        "--from", parser=calendar_day, help="From this day on: 2026-03-02.", metavar="DATE"
+    ),
+]
+ToDate = Annotated[
+    date | None,
+    typer.Option("--to", parser=calendar_day, help="Until this day, it too.", metavar="DATE"),
 ]

@@ -14,15 +14,11 @@ from worker.cli.opening import reading, writing
 from worker.cli.options import Json, Limit, OfTenant, Since
 from worker.cli.order_display import emit_order, emit_orders, emit_view, whole
 from worker.cli.order_import import import_file
+from worker.cli.order_options import Acting, Id
 
 app = typer.Typer(rich_markup_mode=None)
 
-Id = Annotated[str, typer.Argument(help="The order's id.", metavar="ID", show_default=False)]
 Origin = Annotated[str, typer.Option("--tenant", help="Whose customer ordered.", metavar="ID")]
-Acting = Annotated[
-    str | None,
-    typer.Option("--tenant", help="Who acts; without it, whoever's turn it is.", metavar="ID"),
-]
 
 
 @app.command()

@@ -36,12 +36,20 @@ STYLES = {
     "warn": "yellow",
     "low": "yellow",
     "running": "yellow",
+    "requested": "yellow",
+    "approved": "yellow",
+    "open": "yellow",
+    "settled": "green",
+    "short": "yellow",
+    "disputed": "yellow",
     "overdue": "red",
     "failed": "red",
     "fail": "red",
     "disabled": "red",
+    "rejected": "red",
     "cancelled": "dim",
     "returned": "dim",
+    "reversed": "dim",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import RenderableType
@@ -24,12 +25,14 @@ NAMES = (
     "actor",
     "reason",
     "problem",
+    "changes",
     "created_at",
     "updated_at",
     "finished_at",
 )
 #: More groups than a person reads; --json has them all.
 GROUPS_SHOWN = 50
+PAST = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
 def public(row: Row) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def emit_replay(row: Row, *, as_json: bool) -> None:
             "reason": row["reason"],
             **({"problem": row["problem"]} if row["problem"] else {}),
             "begun": row["created_at"],
+            **({"changed": _changes(row)} if row["changes"] else {}),
             "finished": row["finished_at"],
         }
     )
@@ -83,6 +87,15 @@ def selection(row: Row) -> str:
         word = name.removesuffix("_id").replace("_", " ")
         words.append(word if value is True else f"{word} {value}")
     return ", ".join(words)
+
+
+def _changes(row: Row) -> str:
+    """Return who paused, resumed or cancelled it, and when."""
+    told = [
+        f"{PAST[each['verb']]} {brief(datetime.fromisoformat(each['at']))} by {each['actor']}"
+        for each in row["changes"]
+    ]
+    return "; ".join(told)
 
 
 def _pace(row: Row) -> str:

@@ -19,7 +19,9 @@ KINDS = {
     "deliveries": "settled deliveries with their attempts",
     "attempts": "attempts of deliveries that are kept",
     "events": "events, their ids and dedupe keys, that nothing refers to",
+    "secrets": "signing secrets that were rotated away, or whose endpoint was removed",
     "runs": "runs of reconciliation checks",
+    "inbound_messages": "ids of callbacks that upstream platforms sent us",
 }
 
 

@@ -16,6 +16,13 @@ from worker.cli.output import Column, Row, details, emit, page, section, state, 
 app = typer.Typer(rich_markup_mode=None)
 
 Id = Annotated[str, typer.Argument(help="The tenant's id.", metavar="ID", show_default=False)]
+Hide = Annotated[
+    bool,
+    typer.Option(
+        "--hide-origin-total/--show-origin-total",
+        help="Whether the levels above see what its customers pay.",
+    ),
+]
 
 
 @app.command()
@@ -29,13 +36,27 @@ def create(
         str | None, typer.Option(help="Of the whole chain; a root without one has INR.")
     ] = None,
     timezone: Annotated[str, typer.Option(help="Decides its due dates.")] = "UTC",
+    hide_origin_total: Hide = False,
     as_json: Json = False,
 ) -> None:
     """Add a tenant below another, or a new root."""
     with writing() as (_, work):
         row = tenants.create(
-            work, name=name, parent_id=parent, currency=currency, timezone=timezone
+            work,
+            name=name,
+            parent_id=parent,
+            currency=currency,
+            timezone=timezone,
+            hide_origin_total=hide_origin_total,
         )
+    emit(row, _facts(row), as_json=as_json)
+
+
+@app.command()
+def update(tenant_id: Id, *, hide_origin_total: Hide, as_json: Json = False) -> None:
+    """Choose what the levels above see of the orders that the tenant places from now on."""
+    with writing() as (_, work):
+        row = tenants.hide_origin_total(work, tenant_id, hidden=hide_origin_total)
     emit(row, _facts(row), as_json=as_json)
 
 
@@ -89,6 +110,7 @@ def _facts(row: Row) -> RenderableType:
             "currency": row["currency"],
             "time zone": row["timezone"],
             "status": state(row["status"]),
+            "shows what its customers pay": not row["hide_origin_total"],
             "created": row["created_at"],
         }
     )

@@ -33,6 +33,10 @@ def create(
         datetime | None,
         typer.Option(parser=future, help="When it ends: an instant, or 90d ahead.", metavar="ISO"),
     ] = None,
+    relationship: Annotated[
+        str | None,
+        typer.Option(help="A reseller's key instead: for this relationship alone.", metavar="REL"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a token and show it, this once."""
@@ -43,6 +47,7 @@ def create(
             scopes=scope or api_tokens.SCOPES_DEFAULT,
             label=label,
             expires_at=expires,
+            relationship_id=relationship,
         )
     facts = {
         "token": made["token"],
@@ -50,6 +55,7 @@ def create(
         "id": made["id"],
         "tenant": made["tenant_id"],
         "scopes": ", ".join(made["scopes"]),
+        "relationship": made["relationship_id"],
         "expires": made["expires_at"],
     }
     emit(made, details(facts), as_json=as_json)

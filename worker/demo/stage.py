@@ -45,6 +45,7 @@ def demo_settings(folder: Path) -> Settings:
         egress_allow=["127.0.0.0/8"],
         allow_http=True,
         retry_schedule=[0, 1, 2],
+        product_window_seconds=1,
         # The dead receiver is to use up its schedule within seconds, so that there is a replay.
         circuit_failures=1_000_000,
         delivery_deadline_seconds=5.0,

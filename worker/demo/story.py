@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine import orders, pricing, products, remittances, tenants, wallets
+from engine import orders, pricing, products, remittance_views, remittances, tenants, wallets
 from engine.money import parse_amount
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
 
@@ -86,9 +86,7 @@ class Story:
         """Let the retailer pay its first ``count`` remittances and return how many it could."""
         retailer = self.cast.tenants["retailer"]
         with self._units.database.read() as connection:
-            owed = remittances.listing(
-                connection, tenant_id=retailer, status="pending", direction="outgoing", limit=count
-            )
+            owed = remittance_views.pending(connection, retailer)["to_pay"][:count]
         needed = sum(row["amount_minor"] for row in owed)
         self._do(lambda work: wallets.top_up(work, retailer, needed, reference="demo-settlement"))
         for row in owed:

@@ -41,6 +41,7 @@ WRONG = {
     "RETRY_SCHEDULE": ["", "1,a", "-1", "604801", ",".join("1" * 51)],
     "RETRY_JITTER": ["0.6", "-0.1"],
     "SWEEP_INTERVAL_SECONDS": ["0", ""],
+    "PRODUCT_WINDOW_SECONDS": ["-1", "3601", "nan", "soon"],
     "WORKER_THREADS": ["0", "many"],
     "IN_FLIGHT_MAX": ["0"],
     "LOG_FORMAT": ["xml"],

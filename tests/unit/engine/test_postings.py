@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import postings
 from engine.errors import BooksDoNotBalance
-from engine.ledger import merged
+from engine.posting_rules import merged
 from engine.postings import Entry, Level
 
 S, D, R = Level("S", 10000), Level("D", 12000), Level("R", 13800)
@@ -125,14 +125,6 @@ def test_unbalanced_book_is_a_defect() -> None:
     """A book that is off by one is refused by name."""
     with pytest.raises(BooksDoNotBalance, match="book R is off by 1"):
         merged([Entry("R", "wallet", 101), Entry("R", "sales", -100)])
-
-
-@pytest.mark.parametrize("code", ["wallet", "bank", "recv<x", "cod_cash", "goods", "inventory"])
-def test_assets_are_debit_accounts(code: str) -> None:
-    """What a tenant has or is owed is naturally a debit; the platform's liability is not."""
-    assert "debit" == postings.normal_side(code)
-    assert "credit" == postings.normal_side("wallet_liab:x")
-    assert "credit" == postings.normal_side("pay>x")
 
 
 @given(CHAINS, st.integers(0, 10**9), st.data())

@@ -91,7 +91,7 @@ def test_a_noun_alone_shows_its_help(noun: str, capsys: Capture) -> None:
     assert f"Usage: tillbell {noun} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", [*PROCESSES])
+@pytest.mark.parametrize("verb", sorted(PROCESSES))
 def test_a_process_explains_itself(verb: str, capsys: Capture) -> None:
     """``--help`` of a process starts nothing."""
     assert 0 == run([verb, "--help"])
