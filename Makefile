@@ -10,10 +10,10 @@ ARGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install run serve test check lint lock clean
+.PHONY: help demo install run serve test check simulate chaos faults-report lint lock clean
 
 help: ## show these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.project ## orders in, verified callbacks out, replay, reconcile (ARGS="--keep")
 	@$(BIN)/tillbell demo $(ARGS)
@@ -29,6 +29,16 @@ test: lint ## the whole check: format, lint, types, floors, tests (ARGS="-k ledg
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: test ## the same as test
+
+simulate: $(VENV)/.test ## the simulation with 10,000 seeds (ARGS="--seeds 500")
+	@$(BIN)/python -m pytest tests/simulation --numprocesses auto --dist loadfile --timeout 0 --faults full $(ARGS)
+
+chaos: $(VENV)/.test ## every fault test in its long form, on real processes and servers
+	@mkdir -p var && $(BIN)/python -m pytest -m fault --numprocesses auto --dist loadfile --timeout 0 --faults full \
+	  --faults-file var/faults.json $(ARGS)
+
+faults-report: chaos ## the same, and write docs/reliability.md
+	@$(BIN)/python -m tests.faults.report var/faults.json
 
 lint: $(VENV)/.test ## everything of test but the tests
 	@$(BIN)/ruff format --check --quiet .
