@@ -65,7 +65,9 @@ class Drainer:
         self._counting = threading.Lock()
         self._active = 0
         self._more = False
-        self._again: list[str] = []
+        # Mailboxes that somebody asked for and that the next taking leases, in order of asking.
+        self._wanted: dict[str, None] = {}
+        self._asked = False
         self._stopping = False
         self._idle = threading.Event()
         self._idle.set()
@@ -82,10 +84,20 @@ class Drainer:
         asyncio.run_coroutine_threadsafe(self._prepare(), self._loop).result()
 
     def take(self, endpoint_ids: Sequence[str] | None = None) -> int:
-        """Lease due mailboxes, those named or any, as far as there is room; return how many."""
+        """Lease due mailboxes, those named or any, as far as there is room; return how many.
+
+        Whoever waits here for another's taking has its mailboxes leased together with those of all
+        who wait: a taking costs a commit, and one for each hint would be a queue.
+        """
         if self._stopping:
             return 0
+        if endpoint_ids is not None:
+            self._want(endpoint_ids)
         with self._taking:
+            if endpoint_ids is not None:
+                endpoint_ids = self._wanted_now()
+                if not endpoint_ids:
+                    return 0
             room = self._settings.mailboxes_max - self._active
             if room <= 0:
                 self._more = True
@@ -113,8 +125,24 @@ class Drainer:
         """Lease these mailboxes on another thread; False when others had better do it."""
         if self._stopping or self._active * 2 > self._settings.mailboxes_max:
             return False
-        self._executor.submit(self._take_if_possible, endpoint_ids)
+        if self._want(endpoint_ids):
+            self._executor.submit(self._take_wanted)
         return True
+
+    def _want(self, endpoint_ids: Sequence[str]) -> bool:
+        """Add to what the next taking leases; True when nobody was asked to take yet."""
+        with self._counting:
+            first, self._asked = not self._asked, True
+            self._wanted.update(dict.fromkeys(endpoint_ids))
+        return first
+
+    def _wanted_now(self) -> list[str]:
+        with self._counting:
+            wanted, self._wanted, self._asked = list(self._wanted), {}, False
+        return wanted
+
+    def _take_wanted(self) -> None:
+        self._take_if_possible([])
 
     def _take_if_possible(self, endpoint_ids: Sequence[str] | None = None) -> None:
         """Take them, or leave them to the sweep while the database is away."""
@@ -126,7 +154,7 @@ class Drainer:
     def run_once(self) -> int:
         """Drain every mailbox that is due now and return how many attempts were settled."""
         before = self._writer.settled
-        while self.take() or self._active or self._again:
+        while self.take() or self._active or self._wanted:
             self._idle.wait()
         return self._writer.settled - before
 
@@ -189,10 +217,9 @@ class Drainer:
             log.error("drain.failed", reason=repr(task.exception()))
         elif not task.cancelled():
             due_id = task.result() if not self._stopping else None
+        # Its hint came while it was leased, and no other will: it is taken again at once.
+        first = due_id is not None and self._want([due_id])
         with self._counting:
-            # Its hint came while it was leased, and no other will: it is taken again at once.
-            first = due_id is not None and not self._again
-            self._again += [due_id] if due_id is not None else []
             self._active -= 1
             if self._active == 0:
                 self._idle.set()
@@ -201,10 +228,4 @@ class Drainer:
         if more:
             self._executor.submit(self._take_if_possible)
         if first:
-            self._executor.submit(self._take_again)
-
-    def _take_again(self) -> None:
-        """Take the mailboxes that were due when they were given back."""
-        with self._counting:
-            due_ids, self._again = self._again, []
-        self._take_if_possible(due_ids)
+            self._executor.submit(self._take_wanted)

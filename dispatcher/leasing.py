@@ -82,8 +82,8 @@ def take_mailboxes(
 ) -> tuple[list[Mailbox], int]:
     """Lease up to ``limit`` due mailboxes; return those to drain and how many were leased in all.
 
-    A paused endpoint's mailbox goes back until the pause ends; a disabled one's deliveries are
-    cancelled.
+    A paused endpoint's mailbox goes back until the pause ends, and is due at once where it has; a
+    disabled one's deliveries are cancelled.
     """
     with database.write() as connection:
         leases = lease(
@@ -94,12 +94,10 @@ def take_mailboxes(
             limit=limit,
             endpoint_ids=endpoint_ids,
         )
-        ids = [each.endpoint_id for each in leases]
-        _end_pauses(connection, ids, now)
     if not leases:
         return [], 0
     with database.read() as connection:
-        rows = endpoint_rows(connection, ids)
+        rows = endpoint_rows(connection, [each.endpoint_id for each in leases])
         active = [row for row in rows.values() if row.state == EndpointState.ACTIVE]
         signers = open_signers(connection, keyring, active, now)
         slice_rows = settings.first_slice_rows(len(signers))
@@ -175,11 +173,11 @@ def _fill(
     mailbox.queue.extend(attempts)
 
 
-def _end_pauses(connection: Connection, endpoint_ids: Sequence[str], now: datetime) -> None:
-    """Make endpoints active whose pause is over: their mailbox fell due again."""
+def _end_pause(connection: Connection, endpoint_id: str, now: datetime) -> None:
+    """Make an endpoint active whose pause is over: its mailbox fell due again."""
     connection.execute(
         update(endpoints)
-        .where(endpoints.c.id.in_(endpoint_ids), endpoints.c.state == EndpointState.PAUSED)
+        .where(endpoints.c.id == endpoint_id, endpoints.c.state == EndpointState.PAUSED)
         .where(endpoints.c.paused_until <= now)
         .values(state=EndpointState.ACTIVE, state_reason=None, paused_until=None, updated_at=now)
     )
@@ -257,6 +255,7 @@ def _give_back(database: Database, held: Lease, row: Any, now: datetime) -> None
                 )
             )
         elif row.state == EndpointState.PAUSED:
+            _end_pause(connection, held.endpoint_id, now)
             blocked_until = row.paused_until or FOREVER
         else:
             log.error("drain.blocked", endpoint_id=held.endpoint_id, reason="secret_unreadable")

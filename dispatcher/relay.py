@@ -101,9 +101,11 @@ class Relay:
     def run_until_empty(self) -> int:
         """Expand everything that is waiting and return how many events that were."""
         total = 0
-        while found := self.run_once():
+        while True:
+            found = self.run_once()
             total += found
-        return total
+            if found < EVENTS_PER_TRANSACTION:  # whoever commits now sends a hint of its own
+                return total
 
 
 def _expand_postgresql(connection: Connection, limit: int, now: datetime) -> tuple[int, list[str]]:
