@@ -1,4 +1,4 @@
-"""The settle writer: one thread that commits what drains produce, up to 1,000 rows at a time."""
+"""The settle writer: one thread that commits what drains produce, up to 250 rows at a time."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from engine.errors import DatabaseUnavailable
 
 log = get_logger("settle")
 
-ROWS_PER_TRANSACTION = 1000
+ROWS_PER_TRANSACTION = 250
 #: Settlements that may wait before the drains are held up: a kill makes each of them again.
-BACKLOG_MAX = 1000
+BACKLOG_MAX = 250
 #: Commits are at least this far apart, so that rows gather into batches.
 COMMIT_INTERVAL_SECONDS = 0.025
 RETRY_SECONDS = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.errors import DatabaseUnavailable
 from engine.ids import new_id
@@ -31,6 +34,8 @@ metadata = MetaData(
 #: A process that stalls inside a transaction is cut off: an old snapshot slows every claim.
 IDLE_IN_TRANSACTION_SECONDS = 15
 SQLITE_BUSY_SECONDS = 30
+#: A connection that rested as long is asked whether it lives before it is used again.
+RESTED_SECONDS = 1.0
 
 
 class Database:
@@ -63,18 +68,20 @@ class Database:
 
     def _create_postgresql(self, pool_size: int) -> Engine:
         idle = f"idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
-        return create_engine(
+        engine = create_engine(
             self.url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             connect_args={
                 "options": f"-c timezone=UTC -c {idle}",
                 "connect_timeout": 5,
                 "application_name": "tillbell",
             },
         )
+        event.listen(engine, "checkin", _note_rest)
+        event.listen(engine, "checkout", _require_alive)
+        return engine
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -84,13 +91,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a short transaction that only reads."""
+        """Open a connection that only reads, each statement what is committed by then.
+
+        On PostgreSQL that needs no transaction, which would be two more round trips.
+        """
         with self._connect(read_only=True) as connection, connection.begin():
             yield connection
 
     def _connect(self, *, read_only: bool = False) -> Connection:
         try:
-            return self.engine.connect().execution_options(tillbell_read_only=read_only)
+            connection = self.engine.connect()
+            if read_only and not self.sqlite:
+                return connection.execution_options(isolation_level="AUTOCOMMIT")
+            return connection.execution_options(tillbell_read_only=read_only)
         except OperationalError as error:
             raise DatabaseUnavailable(
                 f"the database does not answer: {self.location} ({_first_line(error)})",
@@ -118,6 +131,23 @@ def database_now(connection: Connection) -> datetime:
         return datetime.now(UTC)
     found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return found.astimezone(UTC)
+
+
+def _note_rest(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
+    """Remember since when a connection rests."""
+    record.info["rests_since"] = time.monotonic()
+
+
+def _require_alive(driver_connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Ask a connection that rested whether it still lives; one just used would only be slower."""
+    if time.monotonic() - record.info.get("rests_since", math.inf) < RESTED_SECONDS:
+        return
+    try:
+        driver_connection.autocommit = True
+        driver_connection.execute("")
+        driver_connection.autocommit = False
+    except psycopg.Error as error:
+        raise InvalidatePoolError(str(error)) from error
 
 
 def _prepare_sqlite(driver_connection: Any, _record: Any) -> None:

@@ -34,8 +34,8 @@ DRAIN = "drain_mailboxes"
 COALESCE_SECONDS = 0.005
 #: After a failure hints are dropped this long: the sweep finds what they would have said.
 SILENCE_SECONDS = 1.0
-#: How long an idle consumer sleeps before it waits for the bell.
-WORKER_TIMEOUT_MILLISECONDS = 5
+#: How often an idle thread looks whether it shall end; a hint wakes it at once.
+WORKER_TIMEOUT_MILLISECONDS = 250
 HEARTBEAT_TIMEOUT_MILLISECONDS = 15_000
 MAINTENANCE_CHANCE = 10_000
 #: A hint that failed is of no use to anybody; Dramatiq would keep it for a week.

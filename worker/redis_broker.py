@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dramatiq import Message, MessageProxy
+from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -17,6 +17,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 #: How often an idle worker asks all the same.
 WAIT_SECONDS = 1
+#: How long an idle consumer sleeps before it waits for the bell.
+SLEEP_MILLISECONDS = 5
 #: Bells kept while everybody is busy: so many workers are woken at once.
 BELLS_MAX = 16
 
@@ -28,6 +30,13 @@ class BellBroker(RedisBroker):
     def consumer_class(self) -> type[_RedisConsumer]:
         """Return the kind of consumer that waits."""
         return _BellConsumer
+
+    def consume(
+        self, queue_name: str, prefetch: int = 1, timeout: int = SLEEP_MILLISECONDS
+    ) -> Consumer:
+        """Return a consumer that hardly sleeps before it waits for the bell, whatever is asked."""
+        del timeout
+        return super().consume(queue_name, prefetch, SLEEP_MILLISECONDS)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Enqueue a message and wake one who waits for its queue."""
