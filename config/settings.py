@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from config import crash_points
 from config.errors import TillbellError
 
 #: Seconds between attempts: 0, 5 s, 30 s, 5 min, 30 min, 2 h … 24 h, 75 h in all (design §3).
@@ -80,6 +81,9 @@ class Settings(BaseSettings):
     retain_attempts_days: int = Field(default=90, ge=1)
     retain_runs_days: int = Field(default=90, ge=1)
     retain_dedupe_days: int = Field(default=400, ge=1)
+    # For development: a process kills itself at a crash point, and only where crashes are allowed.
+    allow_crashes: bool = False
+    crash_at: str | None = None
 
     _split_lists = field_validator("secret_keys", "egress_allow", "retry_schedule", mode="before")(
         _split
@@ -129,6 +133,17 @@ class Settings(BaseSettings):
         names = ("retain_bodies_days", "retain_attempts_days")
         if value < max(found.data.get(name, 0) for name in names):
             msg = "must not be shorter than bodies and attempts are kept"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("crash_at")
+    @classmethod
+    def _crash_is_wanted(cls, value: str | None, found: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        crash_points.parse(value)
+        if not found.data.get("allow_crashes"):
+            msg = "kills this process; it needs TILLBELL_ALLOW_CRASHES=true, for development only"
             raise ValueError(msg)
         return value
 

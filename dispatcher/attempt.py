@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from config.crash_points import C08_SIGNED, at
 from config.log import get_logger
 from dispatcher.due import Due
 from dispatcher.errors import CallbackFailed, EndpointUrlRefused
@@ -58,6 +59,7 @@ async def _send(
     try:
         target = transport.target_of(mailbox.url)
         head = request_head(target, headers, len(body))
+        at(C08_SIGNED)
         answer = await transport.send(target, head, body, deadline_at)
     except CallbackFailed as failure:
         return classify_failure(failure.kind)

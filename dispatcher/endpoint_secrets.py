@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
+from config.crash_points import C22_ROTATED, at
 from config.log import get_logger
 from dispatcher.errors import TooManySecrets
 from dispatcher.key_pairs import new_key_pair, public_key_text
@@ -127,6 +128,7 @@ def rotate(
     shown = issue(
         work, keyring, endpoint_id, tenant_id, kind=kind, given=secret, starts_at=starts_at
     )
+    at(C22_ROTATED)
     alive = or_(expires_at.is_(None), expires_at > work.now)
     counted = select(func.count(), func.min(expires_at)).where(own, alive)
     number, next_end = work.connection.execute(counted).one()

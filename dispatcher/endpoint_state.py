@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, update
 
+from config.crash_points import C24_DISABLED, at
 from dispatcher.endpoints import get
 from dispatcher.examples import example_of
 from dispatcher.mailboxes import FOREVER, block, make_due, unblock
@@ -68,6 +69,7 @@ def disable_once(connection: Connection, endpoint_id: str, reason: str, now: dat
     ).first()
     if changed is None:
         return False
+    at(C24_DISABLED)
     # Due now, so that a drain cancels what is open.
     make_due(connection, endpoint_id, now)
     data = {"endpoint_id": endpoint_id, "reason": reason, "since": iso_seconds(now)}

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from config import crash_points
 from dispatcher.errors import CallbackFailed, FailureKind
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -117,7 +118,7 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.is_closing():
             self._fail("reset")
         else:
-            self._transport.write(request)
+            crash_points.send(self._transport, request)
         return answer
 
     def waits_for(self, answer: asyncio.Future[Answer]) -> bool:

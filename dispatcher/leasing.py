@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, update
 
+from config.crash_points import C07_LEASED, at
 from config.log import get_logger
 from dispatcher.due import Due, endpoint_rows, first_slices, one
 from dispatcher.facts import DeliveryParked, Emit, nowhere
@@ -96,6 +97,7 @@ def take_mailboxes(
         )
     if not leases:
         return [], 0
+    at(C07_LEASED)
     with database.read() as connection:
         rows = endpoint_rows(connection, [each.endpoint_id for each in leases])
         active = [row for row in rows.values() if row.state == EndpointState.ACTIVE]

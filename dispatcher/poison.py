@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import update
 
+from config.crash_points import C15_MARKED_DEAD, at
 from dispatcher.mailboxes import Lease
 from dispatcher.states import DeliveryState
 from dispatcher.tables import deliveries, mailboxes
@@ -39,3 +40,4 @@ def park(database: Database, delivery_id: str, now: datetime) -> None:
                 settled_at=now,
             )
         )
+        at(C15_MARKED_DEAD)

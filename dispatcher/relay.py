@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, delete, select, text
 
 from config.clock import Clock
+from config.crash_points import C03_CLAIMED, C05_FED, at
 from dispatcher.facts import UNWATCHED, RelayExpanded, Watch
 from dispatcher.hints import Hints, in_batches
 from dispatcher.mailboxes import feed
@@ -85,7 +86,9 @@ class Relay:
         with self._database.write() as connection:
             expand = _expand_sqlite if self._database.sqlite else _expand_postgresql
             claimed, endpoint_ids = expand(connection, limit, now)
+            at(C03_CLAIMED)
             feed(connection, endpoint_ids, now)
+            at(C05_FED)
         if claimed:
             self._watch.emit(
                 RelayExpanded(

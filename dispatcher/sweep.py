@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, exists, or_, select
 
 from config.clock import Clock
+from config.crash_points import C16_SELECTED, at
 from dispatcher.hints import Hints, in_batches
 from dispatcher.tables import mailboxes
 from engine.database import Database
@@ -30,6 +31,7 @@ class Sweep:
         with self._database.read() as connection:
             waiting = connection.execute(select(exists(select(outbox.c.event_id)))).scalar_one()
             due = due_mailboxes(connection, now)
+        at(C16_SELECTED)
         if waiting:
             self._hints.relay()
         batches = in_batches(due)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from config.crash_points import C09_CONNECTED, at
 from dispatcher.deadlines import DeadlineWatch
 from dispatcher.dial import Dialer, Proxy
 from dispatcher.egress import EgressPolicy, Reach, Target, check_url
@@ -140,6 +141,7 @@ class CallbackTransport(AsyncBaseTransport):
             except StaleConnection:
                 pass
         connection = await self._dialer.dial(self, target, literals, deadline_at)
+        at(C09_CONNECTED)
         return await self._exchange(connection, head + body, deadline_at)
 
     def counts(self) -> TransportCounts:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
+from config.crash_points import C20_DRAFTS_EXPIRED, at
 from engine.draft_tables import draft_items, draft_orders, order_fields
 from engine.drafts import DRAFT, EXPIRED
 from engine.events import EventDraft, iso_seconds
@@ -41,6 +42,7 @@ def warn(work: UnitOfWork, ids: Sequence[str]) -> list[str]:
 def expire(work: UnitOfWork, ids: Sequence[str]) -> list[str]:
     """Expire drafts whose 168 hours are over, and tell their owners; return the ids expired."""
     over = _take(work, ids, "expire", {"status": EXPIRED, "expired_at": work.now})
+    at(C20_DRAFTS_EXPIRED)
     _tell(work, over, "expired")
     return [row["id"] for row in over]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from config.crash_points import C17_MILESTONE_WRITTEN, at
 from engine import remittance_events
 from engine.due_dates import days_past, firings
 from engine.errors import NotFound
@@ -106,6 +107,7 @@ def decide(
     for row in emitted:
         row["late"] = is_late(row, series[row["subject_id"]], owed[row["subject_id"]], as_of)
     _raise(work, emitted, owed, as_of)
+    at(C17_MILESTONE_WRITTEN)
     return outcomes, mine
 
 

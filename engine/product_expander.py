@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from config.clock import Clock
+from config.crash_points import C21_TENANTS_TOLD, at
 from engine.price_cascade import Offer
 from engine.product_changes import told
 from engine.product_events import updated
@@ -108,6 +109,7 @@ def _tell_chunk(work: UnitOfWork, walks: Sequence[dict[str, Any]]) -> int:
             return count
         rows = [dict(row) for row in work.connection.execute(_next(walk, room)).mappings()]
         _tell(work, walk, rows)
+        at(C21_TENANTS_TOLD)
         _move_on(work, walk, rows[-1]["tenant_id"] if len(rows) == room else None)
         room -= len(rows)
     return len(walks)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from config.crash_points import C19_SETTLEMENT_POSTED, at
 from engine import ledger, obligations, order_rows, postings, remittance_events
 from engine.errors import InvalidInput
 from engine.ids import new_id
@@ -92,6 +93,7 @@ def collect(
             opens=obligations.holds(owed),
         ),
     )
+    at(C19_SETTLEMENT_POSTED)
     collection = record(work, order, flow, collected_minor, posted["id"])
     obligations.record(work, collection["id"], owed)
     return collection, owed

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from config.clock import Clock
+from config.crash_points import C01_BEFORE_COMMIT, C02_COMMITTED, at
 from engine.database import Database, database_now
 from engine.events import EventDraft, record
 
@@ -52,6 +53,8 @@ class UnitsOfWork:
             if work.drafts:
                 # Stamped as late as can be: what waits, waits from the commit on.
                 record(connection, work.drafts, self._now(connection))
+            at(C01_BEFORE_COMMIT)
+        at(C02_COMMITTED)
         if work.drafts and self.hint is not None:
             self.hint()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from config.crash_points import C18_HEALS_COMMITTED, C23_HEALED, at
 from config.errors import TillbellError
 from engine.unit_of_work import UnitsOfWork
 from reconciler import discrepancies
@@ -88,7 +89,9 @@ class Healer:
         assert check.heal is not None
         with self.units.begin(actor=self.actor, source="reconciler") as work:
             mended = check.heal(work, batch, scope)
+            at(C23_HEALED)
             discrepancies.note(work, self.noting, mended, {each.subject: each for each in mended})
+        at(C18_HEALS_COMMITTED)
         return mended
 
     def _count(self, mended: Sequence[Finding], healed: Healed) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, select
 
+from config.crash_points import C16_SELECTED, at
 from config.log import get_logger
 from dispatcher.hints import Hints, NoHints
 from dispatcher.relay import Relay
@@ -115,6 +116,7 @@ class Runner:
         while True:
             with self._database.read() as connection:
                 found = check.find(connection, scope)
+            at(C16_SELECTED)
             self._slice(check, run, found, scope, healed)
             run.row["duration_ms"] += round((time.monotonic() - began) * 1000)
             began = time.monotonic()

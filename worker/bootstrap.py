@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import dramatiq
 
+from config import crash_points
 from config.clock import Clock
 from config.settings import Settings, SettingsInvalid
 from dispatcher import retention
@@ -168,6 +169,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Application:
     ``clock`` replaces the database's: only a demonstration that lives through weeks needs that.
     """
     keyring = load_keyring(settings)
+    if settings.crash_at is not None:
+        crash_points.arm(settings.crash_at)
     database = Database(settings.database)
     broker = create_broker(settings.broker_url)
     hints = BrokerHints(broker)

@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from config.crash_points import C04_PUSHED, C06_DEQUEUED, C13_UNACKNOWLEDGED, at
 from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher.drain import Drainer
@@ -203,6 +204,7 @@ class BrokerHints:
         )
         try:
             self._broker.enqueue(message)
+            at(C04_PUSHED)
         except (BrokerConnectionError, RedisError) as error:
             self._be_silent(str(error)[:200])
 
@@ -240,8 +242,10 @@ def count_unread(broker: dramatiq.Broker) -> int:
 @contextmanager
 def _database_may_be_away(hint: str) -> Iterator[None]:
     """Let a hint come to nothing while the database is away: the sweep gives it again."""
+    at(C06_DEQUEUED)
     try:
         yield
+        at(C13_UNACKNOWLEDGED)
     except (DatabaseUnavailable, DBAPIError) as error:
         log.warning("hint.failed", hint=hint, reason=str(error)[:200])
 
