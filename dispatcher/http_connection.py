@@ -177,10 +177,9 @@ class HttpConnection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Begin counting the body once the final head is there (RFC 9110, 15.2: 1xx is interim)."""
+        """Tell the final head from an interim one (RFC 9110, 15.2: 1xx is interim)."""
         if self._parser.get_status_code() >= 200:
             self._head_complete = True
-            self._received = 0
 
     def on_body(self, body: bytes) -> None:
         """Keep as much of the beginning as the owner wants."""
@@ -207,6 +206,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         self._received += len(data)
+        in_head = not self._head_complete
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -214,12 +214,15 @@ class HttpConnection(asyncio.Protocol):
                 self._fail("protocol", error)
                 return
             self._reusable = False
+        if in_head and self._head_complete:
+            # Where in it the body began is not known: all that came with the head's end counts.
+            self._received = len(data)
         if self._result is not None:
             self._complete(self._result, reusable=self._reusable)
         elif not self._head_complete:
             if self._received >= HEAD_BYTES_MAX:
                 self._fail("protocol")
-        elif max(self._received, self._body_length) >= BODY_BYTES_MAX:
+        elif self._received >= BODY_BYTES_MAX:
             self._complete(self._build_answer(cut=True), reusable=False)
 
     def _build_answer(self, *, cut: bool = False) -> Answer:

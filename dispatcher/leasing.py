@@ -229,8 +229,11 @@ def _mailbox(
 
 @lru_cache(10_000)
 def host_of(url: str) -> str:
-    """Return the host whose callers share its cap."""
-    return urlsplit(url).hostname or ""
+    """Return the host whose callers share its cap; a URL that cannot be read has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # refused at the send; it must not stop the lease of its neighbours
+        return ""
 
 
 def _give_back(database: Database, held: Lease, row: Any, now: datetime) -> None:

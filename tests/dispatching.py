@@ -84,13 +84,14 @@ def make_drainer(
     keyring: KeyRing,
     clock: FixedClock,
     watch: Watch = UNWATCHED,
+    egress: EgressPolicy = POLICY,
     **settings: Any,
 ) -> Drainer:
-    """Return a started drainer that may call loopback; ``watch`` is told what it does."""
+    """Return a started drainer that may call where ``egress`` says; ``watch`` is told of it."""
     drainer = Drainer(
         database,
         keyring,
-        transport=lambda: CallbackTransport(POLICY, deadline_seconds=5),
+        transport=lambda: CallbackTransport(egress, deadline_seconds=5),
         settings=DrainSettings(
             **{"worker": "test", "policy": SCHEDULE, "deadline_seconds": 5.0, **settings}
         ),
@@ -106,17 +107,18 @@ def dispatching(
     database: Database,
     clock: FixedClock,
     watch: Watch = UNWATCHED,
+    egress: EgressPolicy = POLICY,
     **settings: Any,
 ) -> Iterator[Dispatching]:
-    """Put a dispatcher together and stop it when the block ends."""
+    """Put a dispatcher together that may call loopback, and stop it when the block ends."""
     keyring = KeyRing([b"k" * 32])
-    drainer = make_drainer(database, keyring, clock, watch, **settings)
+    drainer = make_drainer(database, keyring, clock, watch, egress, **settings)
     try:
         yield Dispatching(
             database,
             clock,
             UnitsOfWork(database, clock),
-            EndpointGuard(POLICY, keyring),
+            EndpointGuard(egress, keyring),
             Relay(database, clock, NoHints(), watch),
             drainer,
         )

@@ -81,6 +81,7 @@ def test_a_hint_from_another_process_arrives_over_redis(database: Database, redi
             until(lambda: states(publisher) == {"succeeded": 3})
 
 
+@pytest.mark.fault("F63")
 def test_hints_carry_ids_only(database: Database, redis_url: str) -> None:
     """Nothing of an event, a URL or a secret is ever in Redis (F63)."""
     with installed(database, redis_url) as application:

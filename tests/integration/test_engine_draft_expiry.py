@@ -40,6 +40,7 @@ def sweep(units: UnitsOfWork) -> dict[str, int]:
     return done
 
 
+@pytest.mark.fault("F23")
 @pytest.mark.parametrize(
     ("age", "over"),
     [

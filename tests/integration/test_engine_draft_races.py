@@ -31,6 +31,7 @@ def chain(units: UnitsOfWork) -> Chain:
     return build_chain(units)
 
 
+@pytest.mark.fault("F24")
 def test_checkout_and_expiry_have_one_winner(
     units: UnitsOfWork, database: Database, chain: Chain, clock: FixedClock
 ) -> None:

@@ -139,6 +139,7 @@ def test_bad_input_makes_no_draft(
     assert field == refusal.details["field"]
 
 
+@pytest.mark.fault("F27")
 def test_repeated_it_is_the_same_draft(
     units: UnitsOfWork, database: Database, chain: Chain
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
+
 from engine import ledger_checks, orders, remittances, wallets
 from engine.database import Database
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
@@ -13,6 +15,7 @@ from tests.chains import build_chain, deliver, order_of, place, raised, top_up
 from tests.racing import alone, at_once, together
 
 
+@pytest.mark.fault("F25")
 def test_one_remittance_is_paid_once(units: UnitsOfWork, database: Database) -> None:
     """Fifty payers of each of four remittances, all at once: four debits, 196 refusals (F25)."""
     chain = build_chain(units)
@@ -31,6 +34,7 @@ def test_one_remittance_is_paid_once(units: UnitsOfWork, database: Database) -> 
         assert [] == ledger_checks.verify(connection)
 
 
+@pytest.mark.fault("F26", "F29")
 def test_a_wallet_is_never_overdrawn(units: UnitsOfWork, database: Database) -> None:
     """Forty prepaid orders against money for ten: ten are placed, one warning (F26, F29)."""
     chain = build_chain(units)
@@ -50,6 +54,7 @@ def test_a_wallet_is_never_overdrawn(units: UnitsOfWork, database: Database) -> 
         assert [] == ledger_checks.verify(connection)
 
 
+@pytest.mark.fault("F27")
 def test_one_order_number_is_one_order(units: UnitsOfWork, database: Database) -> None:
     """The same order sent twenty times at once is placed once, held once and told once (F27)."""
     chain = build_chain(units)

@@ -96,6 +96,7 @@ def oscillation(postings: int) -> Iterator[int]:
         balance = target if target != balance else target + 1
 
 
+@pytest.mark.fault("F28")
 def test_a_balance_that_swings_is_warned_of_once_an_episode(
     units: UnitsOfWork, database: Database
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_balance_that_swings_is_warned_of_once_an_episode(
     assert 50 < model.episode < 300
 
 
+@pytest.mark.fault("F29")
 def test_a_crossing_by_many_at_once_is_one_event(units: UnitsOfWork, database: Database) -> None:
     """Three times twenty debits at once take the wallet below: three episodes (F29)."""
     tenant_id = watched(units)

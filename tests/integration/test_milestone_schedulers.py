@@ -58,6 +58,7 @@ def told(database: Database) -> Counter[str]:
     return Counter({row[0]: row[1] for row in rows})
 
 
+@pytest.mark.fault("F18")
 @pytest.mark.parametrize("schedulers", [2, 5])
 def test_schedulers_that_start_together_tell_each_thing_once(
     units: UnitsOfWork, database: Database, clock: FixedClock, schedulers: int
@@ -150,6 +151,7 @@ def test_a_scheduler_killed_before_its_commit_did_nothing(
         assert {"remittance.overdue": 20} == told(database)
 
 
+@pytest.mark.fault("F19")
 @pytest.mark.parametrize(
     ("downtime", "newest"),
     [

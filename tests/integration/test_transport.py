@@ -23,6 +23,7 @@ from tests.wire import (
 )
 
 
+@pytest.mark.fault("F39")
 @on_each_loop
 async def test_a_request_goes_out_as_exactly_these_bytes() -> None:
     """The transport owns host, length and encoding; everything else is the caller's, in order."""
@@ -162,6 +163,7 @@ async def test_closing_fails_the_calls_in_flight_and_refuses_new_ones() -> None:
         assert await failure_of(transport, receiver.url) == "reset"
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\rb", "a\0b"])
 @on_each_loop
 async def test_a_header_cannot_break_out_of_its_line(value: str) -> None:

@@ -50,6 +50,7 @@ def resolving(*answers: Sequence[str]) -> Lookup:
     return lookup
 
 
+@pytest.mark.fault("F36", "F38")
 @pytest.mark.parametrize(
     "addresses",
     [
@@ -77,6 +78,7 @@ async def test_one_forbidden_address_refuses_the_whole_name(
     assert sentinel == []
 
 
+@pytest.mark.fault("F36")
 @on_each_loop
 async def test_rebinding_between_two_calls_is_refused(sentinel: list[str]) -> None:
     """The name leads to its receiver first and to this machine later: the later call is refused."""
@@ -92,6 +94,7 @@ async def test_rebinding_between_two_calls_is_refused(sentinel: list[str]) -> No
     assert (["127.0.0.2"], 1) == (sentinel, len(receiver.requests))
 
 
+@pytest.mark.fault("F36")
 @on_each_loop
 async def test_what_was_vetted_is_what_is_connected_to(sentinel: list[str]) -> None:
     """A resolver that changes its answer on every query is asked once per answer, not again."""
@@ -116,6 +119,7 @@ async def test_an_odd_port_leads_only_into_holes(sentinel: list[str]) -> None:
     assert sentinel == []
 
 
+@pytest.mark.fault("F38")
 @pytest.mark.parametrize(
     "url",
     [
@@ -181,6 +185,7 @@ def test_a_peer_that_is_not_the_pinned_address_is_dropped() -> None:
     assert ("blocked_address", -1) == (failure.value.kind, good.fileno())
 
 
+@pytest.mark.fault("F38")
 @on_each_loop
 async def test_the_peer_is_checked_before_a_byte_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that connects us to somebody else gets no request."""
@@ -196,6 +201,7 @@ async def test_the_peer_is_checked_before_a_byte_is_sent(monkeypatch: pytest.Mon
         assert receiver.requests == []
 
 
+@pytest.mark.fault("F38")
 @on_each_loop
 async def test_an_address_is_judged_again_when_it_is_connected_to(sentinel: list[str]) -> None:
     """Even an address that came past every other check meets the policy at the socket."""
@@ -229,6 +235,7 @@ async def test_a_name_without_addresses_fails_as_dns() -> None:
         assert await failure_of(transport, f"http://{NAME}/") == "dns"
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize(
     ("lookup_seconds", "deadline_seconds", "kind"), [(0.1, 5.0, "dns"), (5.0, 0.1, "timeout")]
 )

@@ -46,6 +46,7 @@ def setting_aside(tenant_id: str, amount_minor: int) -> Call:
     return partial(wallet_holds.hold, tenant_id=tenant_id, amount_minor=amount_minor, reason="race")
 
 
+@pytest.mark.fault("F26")
 def test_debits_near_the_floor_take_all_that_fits(units: UnitsOfWork, database: Database) -> None:
     """A hundred holds of 0.01 to 2.00 against 50.00 and credit: no refused one still fits (F26)."""
     chain = build_chain(units)
@@ -98,6 +99,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_one_key_has_one_effect(units: UnitsOfWork, database: Database, operation: str) -> None:
     """Fifty requests under one key, five of another amount: whoever is first, once (F27)."""

@@ -49,6 +49,7 @@ def test_a_line_says_what_where_and_when(capsys: pytest.CaptureFixture[str]) -> 
     assert line["timestamp"].endswith("Z")
 
 
+@pytest.mark.fault("F63")
 @pytest.mark.parametrize(
     "name",
     ["secret", "Authorization", "api_key", "password", "body", "response_excerpt", "anything_else"],

@@ -46,6 +46,7 @@ ALLOWED = (
 )
 
 
+@pytest.mark.fault("F38")
 @pytest.mark.parametrize("text", REFUSED)
 def test_an_address_that_is_not_public_is_refused(text: str) -> None:
     """No private, local, reserved, translated or metadata address may be called."""

@@ -144,6 +144,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("F38")
 @pytest.mark.parametrize(
     ("reason", "url"), [(reason, url) for reason, urls in REFUSED.items() for url in urls]
 )
@@ -257,6 +258,7 @@ def test_plain_http_opens_port_80() -> None:
     assert check_url("http://example.com/", PLAIN).port == 80
 
 
+@pytest.mark.fault("F39")
 @given(st.text(max_size=60))
 def test_no_text_escapes_as_a_foreign_exception(text: str) -> None:
     """Whatever is written after the scheme, the answer is a target or a refusal."""
@@ -270,6 +272,7 @@ def test_no_text_escapes_as_a_foreign_exception(text: str) -> None:
         assert target.head_start.count(b"\n") == 3
 
 
+@pytest.mark.fault("F38")
 @given(st.from_regex(r"\A[a-z0-9.:@%\[\]/?_-]{1,40}\Z"))
 def test_what_is_accepted_names_one_host_to_everybody(rest: str) -> None:
     """An accepted URL has no user part, and its host stands right after the scheme."""

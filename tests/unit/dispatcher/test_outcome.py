@@ -108,6 +108,7 @@ def test_an_answer_is_kept_as_printable_ascii(body: bytes, kept: str | None) -> 
     assert kept == printable(body)
 
 
+@pytest.mark.fault("F34")
 @given(st.binary(min_size=1, max_size=3000))
 def test_no_answer_can_smuggle_anything(body: bytes) -> None:
     """Whatever arrives (F34): at most 1,024 characters, all ASCII, all printable."""
@@ -118,6 +119,7 @@ def test_no_answer_can_smuggle_anything(body: bytes) -> None:
     assert kept.isprintable()
 
 
+@pytest.mark.fault("F30")
 @pytest.mark.parametrize("status_code", [429, 503])
 @pytest.mark.parametrize(
     ("value", "seconds"),
