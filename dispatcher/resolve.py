@@ -1,13 +1,15 @@
 """Names to addresses: our own lookups in threads, judged by the egress policy, remembered briefly.
 
 A lookup may hang for half a minute inside the system's resolver. It then holds one thread of ours,
-however many calls wait for it, and each of those calls gives up by itself.
+however many calls wait for it, and each of those calls gives up by itself. A name that hung is next
+looked up in a lane for such names alone, so that many of them hold up no other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ LOOKUP_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 ANSWERS_MAX = 16_384
 THREADS_MAX = 32
+#: A lookup that took longer puts its name among the slow ones, until one is quick again.
+SLOW_SECONDS = 2.0
+SLOW_THREADS_MAX = 8
 LOOPBACK_LITERALS = ("127.0.0.1", "::1")
 
 #: Finds the addresses of a name; raises OSError when there are none.
@@ -41,7 +46,9 @@ class Resolver:
     def __init__(self, policy: EgressPolicy, lookup: Lookup | None = None) -> None:
         """Judge by ``policy``; ``lookup`` replaces the system's resolver."""
         self._policy = policy
-        self._threads = ThreadPoolExecutor(THREADS_MAX, "tillbell-dns") if lookup is None else None
+        self._threads = ThreadPoolExecutor(THREADS_MAX, "tillbell-dns")
+        self._slow_threads = ThreadPoolExecutor(SLOW_THREADS_MAX, "tillbell-slow-dns")
+        self._slow_names: set[str] = set()
         self._lookup = lookup or self._ask_system
         self._answers: dict[str, Resolution] = {}
         self._running: dict[str, asyncio.Task[Resolution]] = {}
@@ -80,8 +87,8 @@ class Resolver:
         """Let go of waiting lookups; a thread inside the system's resolver ends when that does."""
         for task in self._running.values():
             task.cancel()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._slow_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _look_up(self, host: str) -> Resolution:
         if LOOPBACK_NAME.fullmatch(host):
@@ -113,8 +120,20 @@ class Resolver:
 
     async def _ask_system(self, host: str) -> Iterable[str]:
         loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._threads, _getaddrinfo, host)
+        threads = self._slow_threads if host in self._slow_names else self._threads
+        rows = await loop.run_in_executor(threads, self._timed, host)
         return [str(row[4][0]) for row in rows]
+
+    def _timed(self, host: str) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+        """Look up in the thread that calls, and remember how the name's servers answer."""
+        began = time.monotonic()
+        try:
+            return _getaddrinfo(host)
+        finally:
+            if time.monotonic() - began <= SLOW_SECONDS:
+                self._slow_names.discard(host)
+            elif len(self._slow_names) < ANSWERS_MAX:
+                self._slow_names.add(host)
 
 
 def _getaddrinfo(host: str) -> list[tuple[int, int, int, str, tuple[object, ...]]]:

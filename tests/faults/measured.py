@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from dispatcher.errors import CallbackFailed
 from dispatcher.http_connection import HttpConnection
+from dispatcher.transport import CallbackTransport
+from tests.wire import post
 
 STATUS = Path("/proc/self/status")
 #: Writing 5 here makes the kernel forget the highest memory so far (proc(5)).
@@ -39,6 +43,17 @@ def kilobytes(name: str) -> int:
     found = re.search(rf"{name}:\s+(\d+) kB", STATUS.read_text("ascii"))
     assert found
     return int(found[1])
+
+
+async def outcome(transport: CallbackTransport, url: str) -> tuple[str, float]:
+    """Call once; return the status or the kind of failure, and the seconds it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        ended = str((await post(transport, url)).status_code)
+    except CallbackFailed as failure:
+        ended = failure.kind
+    return ended, loop.time() - began
 
 
 @contextmanager

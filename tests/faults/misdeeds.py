@@ -37,6 +37,12 @@ class Misdeed:
     does: Handler
     error: str | None
     status: int | None = None
+    ends: bool = False
+
+    @property
+    def state(self) -> str:
+        """The state of a delivery after its first attempt."""
+        return "succeeded" if self.error is None else "failed" if self.ends else "retrying"
 
 
 def failing(kind: str, does: Handler) -> Misdeed:
@@ -171,8 +177,27 @@ RESETS = {
     "mid-body": failing("reset", resetting(OK[:-1])),
     "after the status": failing("reset", resetting(b"HTTP/1.1 200 OK\r\n")),
 }
+ANSWERS = {
+    **{
+        str(status): standing(fast(b"HTTP/1.1 %d Said" % status), status)
+        for status in (500, 404, 400, 301, 302, 307, 308, 204, 206)
+    },
+    "410": Misdeed(fast(b"HTTP/1.1 410 Gone"), "gone", 410, ends=True),
+    "100, then 200": standing(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)),
+    **{
+        f"429 {name}": standing(fast(b"HTTP/1.1 429 Slow\r\nretry-after: " + value), 429)
+        for name, value in {
+            "for 1 s": b"1",
+            "for 1 h": b"3600",
+            "for 10 years": b"315360000",
+            "for garbage": b"soon, \xff",
+            "for a past date": b"Wed, 21 Oct 2015 07:28:00 GMT",
+        }.items()
+    },
+}
 ORDINARY = {"healthy": standing(answering(OK))}
 MISDEEDS: dict[str, dict[str, Misdeed]] = {
+    "F30": ANSWERS,
     "F31": STALLS,
     "F32": FLOODS,
     "F33": _bombs(),

@@ -12,13 +12,12 @@ import pytest
 
 from dispatcher import resolve
 from dispatcher.egress import EgressPolicy
-from dispatcher.errors import CallbackFailed
 from dispatcher.transport import CallbackTransport
-from tests.faults.measured import sockets_opened
+from tests.faults.measured import outcome, sockets_opened
 from tests.faults.name_server import SERVER_FAILURE, UNKNOWN_NAME, Answer, Zone, name_server
 from tests.faults.plugin import Reached
 from tests.unit.dispatcher.test_addresses import REFUSED
-from tests.wire import OK, answering, post, receiving_raw
+from tests.wire import OK, answering, receiving_raw
 
 #: 127.0.0.2 plays the receiver's public address; all else of this machine is what is attacked.
 ONE_ADDRESS = EgressPolicy.from_settings(["127.0.0.2/32"], allow_http=True)
@@ -49,17 +48,6 @@ NAMES: dict[str, tuple[Callable[[int], Answer], set[str]]] = {
     "large": (always(Answer([OURS] * 5000, endless=True)), {"dns"}),
     "good": (always(Answer([OURS])), {"200"}),
 }
-
-
-async def outcome(transport: CallbackTransport, url: str) -> tuple[str, float]:
-    """Call once; return the status or the kind of failure, and the seconds it took."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    try:
-        ended = str((await post(transport, url)).status_code)
-    except CallbackFailed as failure:
-        ended = failure.kind
-    return ended, loop.time() - began
 
 
 @pytest.mark.fault("F36")
@@ -127,3 +115,35 @@ def test_a_name_that_leads_to_a_forbidden_address_is_never_called(reached: Reach
     reached.says(
         "F38", f"{len(ends)} names leading to {len(REFUSED)} addresses: all blocked, sockets 0"
     )
+
+
+@pytest.mark.fault("F36")
+def test_names_that_hang_hold_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, reached: Reached
+) -> None:
+    """Servers that never answered once get a lane of their own: all others are found at once."""
+    monkeypatch.setattr(resolve, "SLOW_SECONDS", 0.5)
+    zone = Zone({"silent": always(Answer(silent=True)), "good": always(Answer([OURS]))})
+    count = reached.times(48, 256)
+
+    async def story() -> tuple[str, float]:
+        async with receiving_raw(answering(OK), host=OURS) as receiver:
+            url = f"http://%s.hostile.example:{receiver.port}/"
+            transport = CallbackTransport(ONE_ADDRESS)
+            silent = [url % f"silent-{number}" for number in range(count)]
+            await asyncio.gather(*[outcome(transport, each) for each in silent])
+            left = transport._resolver._running.values()  # nobody waits for these any more
+            await asyncio.gather(*left, return_exceptions=True)
+            stuck = [asyncio.create_task(outcome(transport, each)) for each in silent]
+            await asyncio.sleep(0.2)
+            found = await outcome(transport, url % "good")
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+            await transport.aclose()
+            return found
+
+    with name_server(zone, patient=False):
+        ended, took = asyncio.run(story())
+    assert ("200", True) == (ended, took < 0.7)
+    reached.says("F36", f"a good name beside {count} that hang: found in {took:.2f} s")
