@@ -1,8 +1,9 @@
 """Plant every defect in random histories and print what each check made of it, check by check.
 
-``python -m bench.planted --histories 50`` plants each kind of defect in that many histories on
-SQLite. Exit code 1 when anything planted was not found, not healed as the check says, or found and
-changed something again.
+``python -m bench.planted --histories 50 --clean 1000 --minutes 15`` plants each kind of defect in
+50 histories on SQLite, then looks with every check at clean histories until there were 1,000 or the
+minutes are over. Exit code 1 when anything planted was not found, not healed as the check says, or
+found and changed something again, and when anything was found in a clean history.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import argparse
 import logging
 import sys
 import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -19,50 +23,114 @@ import structlog
 from config.clock import FixedClock
 from engine.database import Database, metadata
 from tests.conftest import START
-from tests.planting.defect import Defect, Shown, show
+from tests.planting.defect import Defect, Shown, show, show_clean
 from tests.planting.every import DEFECTS
-from tests.planting.world import build
+from tests.planting.world import World, build
 from tests.receivers import receiving
 from tests.reconciling import reconciling
+
+#: Seeds of clean histories begin here: they are others than those that a defect is planted in.
+CLEAN_FROM = 1_000_000
+CLEAN_STEPS = 25
+TOLD_EVERY_SECONDS = 15
 
 
 def main() -> int:
     """Run, print the table, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--histories", type=int, default=5)
-    parser.add_argument("--check", default=None, help="only this check")
-    asked = parser.parse_args()
-    level = structlog.make_filtering_bound_logger(logging.WARNING)
+    asked = _asked()
+    level = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=level)
+    results, problems = _planted(asked.check, range(asked.first, asked.first + asked.histories))
+    _print_table(results)
+    looked, false_alarms = _clean(asked.clean, asked.minutes * 60)
+    print(f"clean histories: {looked} looked at by every check, {len(false_alarms)} false alarms")
+    problems += false_alarms
+    for problem in problems:
+        print(f"wrong: {problem}")
+    return 1 if problems else 0
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--histories", type=int, default=5, help="for each kind of defect")
+    parser.add_argument("--first", type=int, default=0, help="the seed to begin with")
+    parser.add_argument("--check", default=None, help="only this check's defects")
+    parser.add_argument("--clean", type=int, default=0, help="clean histories at most")
+    parser.add_argument("--minutes", type=float, default=15, help="for clean histories at most")
+    return parser.parse_args()
+
+
+def _planted(check: str | None, seeds: range) -> tuple[dict[str, list[Shown]], list[str]]:
+    """Return what was made of each defect, by check, and what was wrong, naming its seed."""
     results: dict[str, list[Shown]] = defaultdict(list)
-    for defect in DEFECTS:
-        if asked.check in {None, defect.check}:
-            results[defect.check] += [_plant(defect, seed) for seed in range(asked.histories)]
-    print(f"{'check':12}{'histories':>10}{'planted':>9}{'found':>7}{'healed':>8}  second run")
+    problems = []
+    chosen = [defect for defect in DEFECTS if check in {None, defect.check}]
+    for number, defect in enumerate(chosen, start=1):
+        began = time.monotonic()
+        for seed in seeds:
+            with _world(seed) as world:
+                shown = show(world, defect)
+            results[defect.check.partition(".")[0]].append(shown)
+            wrong = [f"{defect.check} {defect.name}, seed {seed}: {each}" for each in shown.problems]
+            problems += wrong
+            _tell(*wrong)
+        seconds = time.monotonic() - began
+        _tell(f"{number} of {len(chosen)}: {defect.check} {defect.name}, {seconds:.0f} s")
+    return results, problems
+
+
+def _clean(histories: int, seconds: float) -> tuple[int, list[str]]:
+    """Return how many clean histories were looked at, and the false alarms in them."""
+    began = told_at = time.monotonic()
+    problems: list[str] = []
+    for number in range(histories):
+        seed = CLEAN_FROM + number
+        with _world(seed, CLEAN_STEPS) as world:
+            wrong = [f"clean history, seed {seed}: {each}" for each in show_clean(world)]
+        problems += wrong
+        _tell(*wrong)
+        now = time.monotonic()
+        if now - told_at >= TOLD_EVERY_SECONDS:
+            told_at = now
+            _tell(f"{number + 1} clean histories in {now - began:.0f} s, {len(problems)} alarms")
+        if now - began >= seconds:
+            return number + 1, problems
+    return histories, problems
+
+
+@contextmanager
+def _world(seed: int, steps: int = 12) -> Iterator[World]:
+    """Live through the history of a seed; whatever breaks off in it names the seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{Path(folder) / 'planted.db'}")
+        metadata.create_all(database.engine)
+        try:
+            with receiving() as receiver, reconciling(database, FixedClock(START)) as scene:
+                yield build(scene, receiver.url, seed, steps)
+        except BaseException as error:
+            error.add_note(f"in the history of seed {seed}")
+            raise
+        finally:
+            database.dispose()
+
+
+def _print_table(results: dict[str, list[Shown]]) -> None:
+    print(f"{'check':6}{'histories':>10}{'planted':>9}{'found':>7}{'healed':>8}  second run")
     for name, shown in sorted(results.items()):
         again = sum(each.found_again for each in shown)
         changed = sum(each.rows_changed_again for each in shown)
         sums = [sum(getattr(each, word) for each in shown) for word in ("planted", "found")]
         healed = sum(each.healed for each in shown)
         print(
-            f"{name:12}{len(shown):>10}{sums[0]:>9}{sums[1]:>7}{healed:>8}"
+            f"{name:6}{len(shown):>10}{sums[0]:>9}{sums[1]:>7}{healed:>8}"
             f"  found {again}, changed {changed} rows"
         )
-    problems = [each for shown in results.values() for one in shown for each in one.problems]
-    for problem in problems:
-        print(f"wrong: {problem}")
-    return 1 if problems else 0
 
 
-def _plant(defect: Defect, seed: int) -> Shown:
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{Path(folder) / 'planted.db'}")
-        metadata.create_all(database.engine)
-        try:
-            with receiving() as receiver, reconciling(database, FixedClock(START)) as scene:
-                return show(build(scene, receiver.url, seed), defect)
-        finally:
-            database.dispose()
+def _tell(*lines: str) -> None:
+    """Say how far it is, beside the table."""
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

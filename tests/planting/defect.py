@@ -69,6 +69,19 @@ def show(world: World, defect: Defect) -> Shown:
     )
 
 
+def show_clean(world: World) -> list[str]:
+    """Run every check on a history in which nothing is out of order; return what is wrong."""
+    before = world.scene.content()
+    rows = world.scene.run()
+    changed = differing(before, world.scene.content())
+    return [
+        *([] if list(CHECKS) == [row["check"] for row in rows] else ["not every check ran"]),
+        *(f"{row['check']} found {row['found']}" for row in rows if row["found"]),
+        *(f"{row['check']} stopped: {row['problem']}" for row in rows if row["problem"]),
+        *(f"changed {name}" for name in changed),
+    ]
+
+
 def differing(before: Content, after: Content) -> dict[str, int]:
     """Return in which tables how many rows differ, the reconciler's own left out."""
     return {
