@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
 import structlog
 
 from config.clock import FixedClock
 from engine.database import Database, metadata
 from tests.conftest import START
-from tests.planting.defect import Defect, Shown, show, show_clean
+from tests.planting.defect import Shown, show, show_clean
 from tests.planting.every import DEFECTS
 from tests.planting.world import World, build
 from tests.receivers import receiving
-from tests.reconciling import reconciling
+from tests.reconciling import Reconciling, reconciling
 
 #: Seeds of clean histories begin here: they are others than those that a defect is planted in.
 CLEAN_FROM = 1_000_000
@@ -65,17 +68,19 @@ def _planted(check: str | None, seeds: range) -> tuple[dict[str, list[Shown]], l
     results: dict[str, list[Shown]] = defaultdict(list)
     problems = []
     chosen = [defect for defect in DEFECTS if check in {None, defect.check}]
-    for number, defect in enumerate(chosen, start=1):
-        began = time.monotonic()
-        for seed in seeds:
-            with _world(seed) as world:
-                shown = show(world, defect)
-            results[defect.check.partition(".")[0]].append(shown)
-            wrong = [f"{defect.check} {defect.name}, seed {seed}: {each}" for each in shown.problems]
-            problems += wrong
-            _tell(*wrong)
+    began = time.monotonic()
+    for number, seed in enumerate(seeds, start=1):
+        with _lived(seed) as history:
+            for defect in chosen:
+                with history.again() as world:
+                    shown = show(world, defect)
+                results[defect.check.partition(".")[0]].append(shown)
+                named = f"{defect.check} {defect.name}, seed {seed}"
+                wrong = [f"{named}: {each}" for each in shown.problems]
+                problems += wrong
+                _tell(*wrong)
         seconds = time.monotonic() - began
-        _tell(f"{number} of {len(chosen)}: {defect.check} {defect.name}, {seconds:.0f} s")
+        _tell(f"{number} of {len(seeds)} histories, {len(chosen)} defects each, {seconds:.0f} s")
     return results, problems
 
 
@@ -85,7 +90,7 @@ def _clean(histories: int, seconds: float) -> tuple[int, list[str]]:
     problems: list[str] = []
     for number in range(histories):
         seed = CLEAN_FROM + number
-        with _world(seed, CLEAN_STEPS) as world:
+        with _lived(seed, CLEAN_STEPS) as history, history.again() as world:
             wrong = [f"clean history, seed {seed}: {each}" for each in show_clean(world)]
         problems += wrong
         _tell(*wrong)
@@ -98,20 +103,52 @@ def _clean(histories: int, seconds: float) -> tuple[int, list[str]]:
     return histories, problems
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """A history that was lived through, kept as it ended: living it costs more than looking."""
+
+    world: World
+    file: Path
+
+    @contextmanager
+    def again(self) -> Iterator[World]:
+        """Stand at the end of it, in a copy; dice and clock go on from there."""
+        copied = self.file.with_name("again.db")
+        shutil.copyfile(self.file, copied)
+        random = Random()  # noqa: S311  # dice of a test
+        random.setstate(self.world.random.getstate())
+        clock = FixedClock(self.world.scene.clock.now())
+        orders, endpoints = list(self.world.orders), dict(self.world.endpoints)
+        with _scene(copied, clock) as scene:
+            world = self.world
+            yield replace(world, scene=scene, random=random, orders=orders, endpoints=endpoints)
+        copied.unlink()
+
+
 @contextmanager
-def _world(seed: int, steps: int = 12) -> Iterator[World]:
+def _lived(seed: int, steps: int = 12) -> Iterator[History]:
     """Live through the history of a seed; whatever breaks off in it names the seed."""
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{Path(folder) / 'planted.db'}")
-        metadata.create_all(database.engine)
+    with tempfile.TemporaryDirectory() as folder, receiving() as receiver:
+        file = Path(folder) / "lived.db"
         try:
-            with receiving() as receiver, reconciling(database, FixedClock(START)) as scene:
-                yield build(scene, receiver.url, seed, steps)
+            with _scene(file, FixedClock(START)) as scene:
+                metadata.create_all(scene.database.engine)
+                world = build(scene, receiver.url, seed, steps)
+            yield History(world, file)
         except BaseException as error:
             error.add_note(f"in the history of seed {seed}")
             raise
-        finally:
-            database.dispose()
+
+
+@contextmanager
+def _scene(file: Path, clock: FixedClock) -> Iterator[Reconciling]:
+    """Put a reconciler on the database of a file, and leave nothing of it beside the file."""
+    database = Database(f"sqlite:///{file}")
+    try:
+        with reconciling(database, clock) as scene:
+            yield scene
+    finally:
+        database.dispose()
 
 
 def _print_table(results: dict[str, list[Shown]]) -> None:

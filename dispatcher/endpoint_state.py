@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, update
 from config.crash_points import C24_DISABLED, at
 from dispatcher.endpoints import get
 from dispatcher.examples import example_of
+from dispatcher.health import Notice
 from dispatcher.mailboxes import FOREVER, block, make_due, unblock
 from dispatcher.states import DeliveryState, EndpointState, Trigger
 from dispatcher.tables import deliveries, endpoints
@@ -39,11 +40,13 @@ def resume(work: UnitOfWork, endpoint_id: str) -> dict[str, Any]:
 def enable(work: UnitOfWork, endpoint_id: str) -> dict[str, Any]:
     """Call a disabled endpoint again; what was cancelled meanwhile can be replayed.
 
-    The reconciler sends it the current state of every subject it missed (check K06).
+    Its failures are counted anew: the next one does not disable it again. The reconciler sends it
+    the current state of every subject it missed (check K06).
     """
     _move(work, endpoint_id, source=EndpointState.DISABLED, target=EndpointState.ACTIVE)
     mine = endpoints.c.id == endpoint_id.lower()
-    work.connection.execute(update(endpoints).where(mine).values(enabled_at=work.now))
+    well = {"failing_since": None, "failing_attempts": 0, "failing_notices": Notice.NONE}
+    work.connection.execute(update(endpoints).where(mine).values(enabled_at=work.now, **well))
     unblock(work.connection, endpoint_id)
     return get(work.connection, endpoint_id)
 

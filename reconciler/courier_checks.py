@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, String, cast, literal, select
 
 from engine.settlement_tables import cod_collections
 from reconciler.check import SLICE_ROWS, Check, Finding, Found, Policy, Scope, Severity
@@ -43,6 +43,12 @@ def _find(connection: Connection, scope: Scope) -> Found:
     more = len(rows) == SLICE_ROWS
     findings = [_finding(row, scope) for row in rows]
     return Found(len(rows), findings, cursor=rows[-1].id if more else None)
+
+
+def names(subject: ColumnElement[str], difference_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Tell whether the subject of a discrepancy is this difference."""
+    named = literal("courier_difference ").concat(cast(difference_id, String)).concat(",")
+    return subject.startswith(named)
 
 
 def _finding(row: Row[Any], scope: Scope) -> Finding:

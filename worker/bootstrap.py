@@ -32,7 +32,7 @@ from engine.database import Database, DatabaseClock
 from engine.product_expander import ProductExpander
 from engine.unit_of_work import UnitsOfWork
 from reconciler.deadman import DeadMan
-from reconciler.retention import inbound_step, runs_step
+from reconciler.retention import courier_steps, inbound_step, runs_step
 from reconciler.upstream_calls import ANSWER_BYTES_MAX
 from reconciler.upstream_inbound import InboundCallbacks
 from reconciler.upstream_polling import UpstreamPoll
@@ -142,6 +142,7 @@ class Application:
             ),
             runs_step(timedelta(days=settings.retain_runs_days)),
             inbound_step(timedelta(days=settings.retain_attempts_days)),
+            *courier_steps(timedelta(days=settings.retain_dedupe_days)),
         )
 
     def probes(self) -> dict[str, Callable[[], None]]:

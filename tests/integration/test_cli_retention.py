@@ -15,7 +15,10 @@ from tests.command_line import CommandLine
 from tests.dispatching import dispatching
 from tests.receivers import Receiver, receiving
 
-KINDS = ["bodies", "deliveries", "attempts", "events", "secrets", "runs", "inbound_messages"]
+KINDS = [
+    *("bodies", "deliveries", "attempts", "events", "secrets", "runs", "inbound_messages"),
+    *("courier_lines", "courier_differences", "courier_files"),
+]
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def test_the_settings_are_shown(
     assert event_id
     monkeypatch.setenv("TILLBELL_RETAIN_BODIES_DAYS", "60")
     rows = {row["kind"]: row for row in cli.json("retention", "show")["data"]}
-    assert [60, 90, 90, 400, 0, 90, 90] == [rows[kind]["days"] for kind in KINDS]
+    assert [60, 90, 90, 400, 0, 90, 90, 400, 400, 400] == [rows[kind]["days"] for kind in KINDS]
     assert 0 == rows["bodies"]["rows"]
     lines = cli("retention", "show").out.splitlines()
     assert max(map(len, lines)) <= 100

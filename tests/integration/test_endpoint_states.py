@@ -111,6 +111,32 @@ def test_a_pause_ends_by_itself_with_nothing_to_send(
     assert "paused" == act(dispatch, endpoint_state.pause, endpoint_id)["state"]
 
 
+def test_an_enabled_endpoint_is_not_disabled_by_its_next_failure(
+    database: Database, clock: FixedClock
+) -> None:
+    """Disabled for failing and enabled again, it has its five days anew, with their notices."""
+    with (
+        receiving(Receiver(statuses=(500,))) as broken,
+        dispatching(database, clock) as dispatch,
+    ):
+        tenant_id = dispatch.tenant()
+        endpoint_id = dispatch.endpoint(tenant_id, broken.url)["id"]
+        while shown(dispatch, endpoint_id)["state"] == "active":
+            dispatch.publish(tenant_id)
+            dispatch.run_once()
+            clock.advance(timedelta(hours=4))
+        act(dispatch, endpoint_state.enable, endpoint_id)
+        dispatch.publish(tenant_id)
+        assert 1 == dispatch.run_once()
+        row = shown(dispatch, endpoint_id)
+        assert ("active", clock.now(), 1, 0) == (
+            row["state"],
+            row["failing_since"],
+            row["failing_attempts"],
+            row["failing_notices"],
+        )
+
+
 def test_disabling_cancels_and_tells_the_others_once(dispatch: Dispatching) -> None:
     """What is open is cancelled; one notice goes to the tenant's other endpoints."""
     with receiving() as other:

@@ -22,6 +22,9 @@ KINDS = {
     "secrets": "signing secrets that were rotated away, or whose endpoint was removed",
     "runs": "runs of reconciliation checks",
     "inbound_messages": "ids of callbacks that upstream platforms sent us",
+    "courier_lines": "lines of couriers' files in which nothing is open",
+    "courier_differences": "what of such files did not match, and is explained",
+    "courier_files": "such files themselves: the same file could be read again",
 }
 
 
