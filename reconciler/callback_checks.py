@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, select, update
 
 from dispatcher import fan_out_gaps
 from dispatcher.fan_out_gaps import Gap
@@ -92,29 +93,54 @@ def _find_forgotten(connection: Connection, scope: Scope) -> Found:
     """Find expired leases, mailboxes long due, and open deliveries no mailbox will wake for."""
     late = scope.now - DRAIN_LATE
     free = mailboxes.c.lease_until.is_(None)
-    asleep = free & mailboxes.c.due_at.is_(None)
-    waiting = exists().where(
-        deliveries.c.endpoint_id == mailboxes.c.endpoint_id,
-        deliveries.c.next_attempt_at <= late,
-    )
-    wanted = or_(
-        mailboxes.c.lease_until < scope.now, free & (mailboxes.c.due_at < late), asleep & waiting
-    )
-    scanned = connection.execute(select(func.count()).select_from(mailboxes)).scalar_one()
-    chosen = select(mailboxes).where(wanted).order_by(mailboxes.c.endpoint_id)
-    rows = connection.execute(chosen.limit(SLICE_ROWS)).all()
-    return Found(
-        scanned,
-        [
-            Finding(
-                f"mailbox {row.endpoint_id}",
-                expected="leased or not due",
-                actual="lease expired" if row.lease_until else "due and forgotten",
-                key=row.endpoint_id,
-            )
-            for row in rows
-        ],
-    )
+    findings = []
+    if scope.after is None:
+        expired = mailboxes.c.lease_until < scope.now
+        findings += _forgotten(connection, expired, "lease expired")
+        findings += _forgotten(connection, free & (mailboxes.c.due_at < late), "due and forgotten")
+    open_ones = _with_open_deliveries(connection, scope.after)
+    sleeping = [row.endpoint_id for row in open_ones if row.asleep]
+    waiting = deliveries.c.endpoint_id.in_(sleeping) & (deliveries.c.next_attempt_at <= late)
+    woken = select(deliveries.c.endpoint_id).where(waiting)
+    findings += _forgotten(connection, mailboxes.c.endpoint_id.in_(woken), "due and forgotten")
+    more = len(open_ones) == SLICE_ROWS
+    end = open_ones[-1].endpoint_id if more else None
+    return Found(len(open_ones) + len(findings), findings, end)
+
+
+def _forgotten(connection: Connection, wanted: ColumnElement[bool], actual: str) -> list[Finding]:
+    query = select(mailboxes.c.endpoint_id).where(wanted).order_by(mailboxes.c.endpoint_id)
+    return [
+        Finding(
+            f"mailbox {endpoint_id}",
+            expected="leased or not due",
+            actual=actual,
+            key=endpoint_id,
+        )
+        for endpoint_id in connection.execute(query.limit(SLICE_ROWS)).scalars()
+    ]
+
+
+def _with_open_deliveries(connection: Connection, after: str | None) -> Sequence[Any]:
+    """Return the next endpoints that have open deliveries, and whether their mailbox is asleep.
+
+    Each costs two index probes; mailboxes with nothing open, most of them at any time, cost none.
+    """
+
+    def next_behind(bound: Any) -> ScalarSelect[str]:
+        each = deliveries.alias().c
+        query = select(each.endpoint_id).where(each.next_attempt_at.is_not(None))
+        if bound is not None:
+            query = query.where(each.endpoint_id > bound)
+        return query.order_by(each.endpoint_id).limit(1).scalar_subquery()
+
+    walk = select(next_behind(after).label("endpoint_id")).cte("walk", recursive=True)
+    step = select(next_behind(walk.c.endpoint_id)).where(walk.c.endpoint_id.is_not(None))
+    walk = walk.union_all(step)
+    free = mailboxes.c.lease_until.is_(None) & mailboxes.c.due_at.is_(None)
+    asleep = select(free).where(mailboxes.c.endpoint_id == walk.c.endpoint_id).scalar_subquery()
+    query = select(walk.c.endpoint_id, asleep.label("asleep"))
+    return connection.execute(query.where(walk.c.endpoint_id.is_not(None)).limit(SLICE_ROWS)).all()
 
 
 def _mend_forgotten(tools: Tools, findings: Sequence[Finding], scope: Scope) -> None:
