@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Hashable
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -128,6 +129,14 @@ class HttpConnection(asyncio.Protocol):
     def is_closing(self) -> bool:
         """Tell whether the connection can no longer be asked."""
         return self._transport.is_closing()
+
+    @property
+    def certificate_ends_at(self) -> datetime | None:
+        """Until when the certificate lasts that the receiver showed; None in plain HTTP."""
+        shown = self._transport.get_extra_info("peercert")
+        if not shown:
+            return None
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC)
 
     def close(self) -> None:
         """Close an idle connection politely."""

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache, partial
 
 from config.crash_points import C09_CONNECTED, at
@@ -143,6 +144,17 @@ class CallbackTransport(AsyncBaseTransport):
         connection = await self._dialer.dial(self, target, literals, deadline_at)
         at(C09_CONNECTED)
         return await self._exchange(connection, head + body, deadline_at)
+
+    async def certificate_ends_at(self, target: Target, deadline_at: float) -> datetime | None:
+        """Return until when the certificate lasts that a host shows in a handshake of its own.
+
+        None where the target is plain HTTP. Nothing is asked. Raises CallbackFailed.
+        """
+        literals = self._known_literals(target) or await self._resolve(target, deadline_at)
+        connection = await self._dialer.dial(self, target, literals, deadline_at)
+        ends_at = connection.certificate_ends_at
+        connection.close()
+        return ends_at
 
     def counts(self) -> TransportCounts:
         """Return the figures of this moment."""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, or_
 
 from dispatcher.hints import Hints
+from dispatcher.probes import Caller
 from dispatcher.relay import Relay
 from engine.database import Database
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
@@ -98,12 +99,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What may be used outside a check's own transaction."""
+    """What may be used outside a check's own transaction; without a ``caller`` nobody is called."""
 
     database: Database
     units: UnitsOfWork
     relay: Relay
     hints: Hints
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from reconciler.idempotency_checks import KEYS_EFFECTIVE
 from reconciler.milestone_checks import MILESTONES_DUE, MILESTONES_TOLD
 from reconciler.order_checks import ORDERS_TOLD
 from reconciler.price_checks import PRICES_CASCADED
+from reconciler.probe_checks import ENDPOINTS_PROBED
 from reconciler.purchase_checks import PURCHASES_EXPIRED
 from reconciler.settlement_checks import ORDERS_SETTLED
 from reconciler.stock_checks import STOCK_COUNTED
@@ -38,6 +39,7 @@ _ALL = (
     DELIVERIES_DEAD,
     DRAFTS_EXPIRED,
     ENDPOINTS_CURRENT,
+    ENDPOINTS_PROBED,
     EVENTS_RELAYED,
     HOLDS_EXPIRED,
     HOLDS_NEEDED,

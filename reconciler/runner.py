@@ -13,6 +13,7 @@ from sqlalchemy import Column, ColumnElement, select
 from config.crash_points import C16_SELECTED, at
 from config.log import get_logger
 from dispatcher.hints import Hints, NoHints
+from dispatcher.probes import Caller
 from dispatcher.relay import Relay
 from engine.database import DatabaseClock
 from engine.ids import new_id
@@ -37,13 +38,15 @@ SWEEP_EVERY = timedelta(days=1)
 class Runner:
     """Runs checks on one installation."""
 
-    def __init__(self, units: UnitsOfWork, hints: Hints | None = None) -> None:
+    def __init__(
+        self, units: UnitsOfWork, hints: Hints | None = None, caller: Caller | None = None
+    ) -> None:
         self._units = units
         self._database = units.database
         self._clock = units.clock or DatabaseClock(units.database)
         hints = hints or NoHints()
         relay = Relay(self._database, self._clock, hints)
-        self._tools = Tools(self._database, units, relay, hints)
+        self._tools = Tools(self._database, units, relay, hints, caller)
 
     def run(
         self,

@@ -20,6 +20,7 @@ from dispatcher import replay_steps
 from dispatcher.facts import Emit, RetentionPruned, nowhere
 from dispatcher.hints import Hints
 from dispatcher.manifests import ManifestMaker
+from dispatcher.probes import Caller
 from dispatcher.retention import Step, run_once
 from dispatcher.sweep import Sweep
 from engine.database import Database, DatabaseClock
@@ -61,13 +62,14 @@ class Schedule:
         products: ProductExpander | None = None,
         upstreams: UpstreamPoll | None = None,
         deadman: DeadMan | None = None,
+        caller: Caller | None = None,
     ) -> None:
         self._database = database
         self._clock = DatabaseClock(database)
         self._units = units
         self._emit = emit
         self._hints = hints
-        self._runner = Runner(units, hints)
+        self._runner = Runner(units, hints, caller)
         self._sweep = sweep
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{threading.get_ident()}"
         self._leading = False

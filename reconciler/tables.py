@@ -185,3 +185,16 @@ Index(
     postgresql_where=_UNRESOLVED,
     sqlite_where=_UNRESOLVED,
 )
+
+#: What a probe of an endpoint last brought: of a disabled one the answer to a test, of one that is
+#: called until when its receiver's certificate lasts. ``next_probe_at`` is also the claim.
+endpoint_probes = Table(
+    "endpoint_probes",
+    metadata,
+    Column("endpoint_id", Id, ForeignKey("endpoints.id"), primary_key=True),
+    Column("next_probe_at", UtcTime, nullable=False),
+    Column("probed_at", UtcTime),
+    Column("status_code", Integer),
+    Column("error", String(20)),
+    Column("certificate_ends_at", UtcTime),
+)

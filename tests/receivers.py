@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,8 +56,10 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
-    """Serve a receiver on a free loopback port while the block runs."""
+def receiving(
+    receiver: Receiver | None = None, *, tls: ssl.SSLContext | None = None
+) -> Iterator[Receiver]:
+    """Serve a receiver on a free loopback port while the block runs, with ``tls`` over TLS."""
     served: Receiver = receiver or Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,9 +82,14 @@ def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
             """Say nothing."""
 
     server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        # Each connection's own thread shakes hands: one that stalls stops nobody.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    served.url = f"http://127.0.0.1:{server.server_port}/hook"
+    served.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}/hook"
     try:
         yield served
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,14 +10,16 @@ from typing import Any
 
 from config.clock import FixedClock
 from dispatcher.hints import Hints, NoHints
+from dispatcher.probes import Caller
+from dispatcher.transport import CallbackTransport
 from engine.database import Database
 from reconciler import discrepancy_views
 from reconciler.runner import Runner
 from tests.chains import dump
-from tests.dispatching import Dispatching, dispatching
+from tests.dispatching import POLICY, Dispatching, dispatching
 
 #: What a run writes about itself, which is not a change of what it looked at.
-OWN_TABLES = ("runs", "discrepancies", "discrepancy_log", "ledger_checkpoints")
+OWN_TABLES = ("runs", "discrepancies", "discrepancy_log", "ledger_checkpoints", "endpoint_probes")
 
 
 class Acting:
@@ -78,11 +80,19 @@ class Reconciling:
 
 @contextmanager
 def reconciling(
-    database: Database, clock: FixedClock, *, hints: Hints | None = None
+    database: Database,
+    clock: FixedClock,
+    *,
+    hints: Hints | None = None,
+    transport: Callable[[], CallbackTransport] | None = None,
 ) -> Iterator[Reconciling]:
-    """Put dispatcher and reconciler together; without ``hints`` they are acted upon."""
+    """Put dispatcher and reconciler together; without ``hints`` they are acted upon.
+
+    ``transport`` is what endpoints are probed with.
+    """
     with dispatching(database, clock) as dispatch:
-        runner = Runner(dispatch.units, hints or Acting(dispatch))
+        caller = Caller(dispatch.guard.keyring, transport or (lambda: CallbackTransport(POLICY)))
+        runner = Runner(dispatch.units, hints or Acting(dispatch), caller)
         yield Reconciling(dispatch, database, clock, runner)
 
 

@@ -23,6 +23,7 @@ from dispatcher.health import CircuitRules
 from dispatcher.hints import Hints
 from dispatcher.leasing import DrainSettings
 from dispatcher.manifests import ManifestMaker
+from dispatcher.probes import Caller
 from dispatcher.relay import Relay
 from dispatcher.retention import Step
 from dispatcher.retry import RetryPolicy
@@ -117,6 +118,10 @@ class Application:
             told = {name: refused.message}
             raise SettingsInvalid(f"wrong settings: {name}: {told[name]}", settings=told) from None
         return DeadMan(self.database, self.clock, url, self._transport)
+
+    def caller(self) -> Caller:
+        """Return what probes endpoints."""
+        return Caller(self.guard.keyring, self._transport)
 
     def _transport(self) -> CallbackTransport:
         """Return what asks others within the egress policy."""

@@ -59,6 +59,7 @@ def scheduling(application: Application, watch: Watch = UNWATCHED) -> Iterator[N
         emit=watch.emit,
         upstreams=application.upstreams(),
         deadman=application.deadman(),
+        caller=application.caller(),
     )
     schedule.start()
     log.info("scheduler.started", sweep_seconds=application.settings.sweep_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import delete, func, select, update
 
@@ -124,7 +125,16 @@ def secret_ends(world: World) -> int:
     return len(chosen)
 
 
+def disabled_and_well(world: World) -> int:
+    """Let some endpoints be disabled for failing though their receiver is well."""
+    chosen = world.some(world.endpoints.values())
+    for endpoint_id in chosen:
+        world.act(partial(endpoint_state.disable, endpoint_id=endpoint_id, reason="failing"))
+    return len(chosen)
+
+
 DEFECTS = (
+    Defect("K23.probe", "disabled though it answers", disabled_and_well, heals=False),
     Defect("K23", "secret ends", secret_ends, heals=False),
     Defect("K06", "newest delivery failed", behind, heals=True),
     Defect("K06", "missed while disabled", missed_while_disabled, heals=True),

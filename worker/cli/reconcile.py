@@ -57,7 +57,7 @@ def run(
     names = _names(check)
     found = []
     with opened() as application, progress() as bar:
-        runner = Runner(application.units, application.hints)
+        runner = Runner(application.units, application.hints, application.caller())
         task = bar.add_task("Checking", total=len(choose(names)))
         for row in runner.run(names, actor=operator(), as_of=as_of, dry_run=dry_run):
             found.append(row)

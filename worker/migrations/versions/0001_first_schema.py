@@ -1327,6 +1327,19 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "endpoint_probes",
+        sa.Column("endpoint_id", types.Id, nullable=False),
+        sa.Column("next_probe_at", types.UtcTime(), nullable=False),
+        sa.Column("probed_at", types.UtcTime(), nullable=True),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("error", sa.String(length=20), nullable=True),
+        sa.Column("certificate_ends_at", types.UtcTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["endpoints.id"], name=op.f("fk_endpoint_probes_endpoint_id")
+        ),
+        sa.PrimaryKeyConstraint("endpoint_id", name=op.f("pk_endpoint_probes")),
+    )
+    op.create_table(
         "endpoint_secrets",
         sa.Column("id", types.Id, nullable=False),
         sa.Column("endpoint_id", types.Id, nullable=False),
@@ -2013,6 +2026,7 @@ def downgrade() -> None:
         "mailboxes",
         "fulfillments",
         "endpoint_secrets",
+        "endpoint_probes",
         "embed_campaigns",
         "draft_items",
         "courier_lines",
