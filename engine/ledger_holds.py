@@ -1,4 +1,7 @@
-"""Holds: money set aside in two phases; each is opened by one transaction and closed once."""
+"""Holds: money set aside in two phases; each is opened by one transaction and closed once.
+
+Whoever ends holds locks them before any account, and several by id: so does a posting by itself.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,13 @@ Row = dict[str, Any]
 
 
 def find_open(connection: Connection, closes: Sequence[Close]) -> list[Row]:
-    """Return the open holds that are to be closed, in the order given, or raise NotFound."""
+    """Return the open holds that are to be closed, locked, in the order given; or NotFound."""
     wanted = [(close.reference_id, close.reason) for close in closes]
-    query = select(holds).where(
-        tuple_(holds.c.reference_id, holds.c.reason).in_(wanted), holds.c.status == "open"
+    query = (
+        select(holds)
+        .where(tuple_(holds.c.reference_id, holds.c.reason).in_(wanted), holds.c.status == "open")
+        .order_by(holds.c.id)
+        .with_for_update(key_share=True)
     )
     found = {
         (row["reference_id"], row["reason"]): dict(row)
@@ -34,12 +40,13 @@ def find_open(connection: Connection, closes: Sequence[Close]) -> list[Row]:
     return [found[key] for key in wanted]
 
 
-def opened_by(connection: Connection, transaction_id: str) -> list[Row]:
-    """Return what a transaction set aside and nothing has closed yet."""
+def opened_by(connection: Connection, transaction_ids: Collection[str]) -> list[Row]:
+    """Return what transactions set aside and nothing has closed yet, locked."""
     query = (
         select(holds)
-        .where(holds.c.opened_by_id == transaction_id, holds.c.status == "open")
+        .where(holds.c.opened_by_id.in_(transaction_ids), holds.c.status == "open")
         .order_by(holds.c.id)
+        .with_for_update(key_share=True)
     )
     return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-from engine import cash_collections, milestones, obligations, remittance_events, reversals
+from engine import (
+    cash_collections,
+    ledger_holds,
+    milestones,
+    obligations,
+    remittance_events,
+    reversals,
+)
 from engine.differences import difference_key
 from engine.ledger_tables import ledger_transactions
 from engine.order_rows import Row
@@ -33,6 +40,8 @@ def undo(work: UnitOfWork, order: Row) -> bool:
         keys[obligations.DIFFERENCE] = difference_key(collection["id"])
     rows = _remittances(work.connection, order["id"])
     back, posted = [], _posted(work.connection, keys)
+    # Several postings follow: every hold that they end is locked before the first account.
+    ledger_holds.opened_by(work.connection, posted.values())
     for row in rows:
         if row["write_off_id"] is not None:
             # What was written off stands on the accounts again, to be reversed with the rest.

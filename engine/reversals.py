@@ -36,7 +36,7 @@ def reverse(
     """
     original = find(work.connection, transaction_id)
     # The holds before the reversal: whoever sees none open sees who closed them.
-    standing = ledger_holds.opened_by(work.connection, original["id"])
+    standing = ledger_holds.opened_by(work.connection, [original["id"]])
     made = reversal_of(work.connection, original["id"])
     if made is not None:
         return _repeated(made, idempotency_key, reason)

@@ -66,7 +66,7 @@ def _complete(work: UnitOfWork, order: Row, flow: CashFlow, transaction_id: str)
     lacking = missing(flow, standing(work.connection, order["id"]))
     kept = {
         (row["payer_id"], row["payee_id"], row["amount_minor"]): row["reference_id"]
-        for row in ledger_holds.opened_by(work.connection, transaction_id)
+        for row in ledger_holds.opened_by(work.connection, [transaction_id])
     }
     wanted = [(each.payer_id, each.payee_id, each.amount_minor) for each in lacking]
     if any(each not in kept for each in wanted):

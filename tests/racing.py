@@ -11,14 +11,16 @@ from config.errors import TillbellError
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
 
 THREADS = 8
+#: What one of those who race does in its transaction.
+Call = Callable[[UnitOfWork], Any]
 
 
-def together(units: UnitsOfWork, calls: Sequence[Callable[[UnitOfWork], Any]]) -> Counter[str]:
+def together(units: UnitsOfWork, calls: Sequence[Call]) -> Counter[str]:
     """Run every call in its own transaction, several at a time, and count how they ended."""
     return at_once([alone(units, call) for call in calls])
 
 
-def alone(units: UnitsOfWork, call: Callable[[UnitOfWork], Any]) -> Callable[[], None]:
+def alone(units: UnitsOfWork, call: Call) -> Callable[[], None]:
     """Return the call in a transaction of its own."""
 
     def run() -> None:
