@@ -1,4 +1,4 @@
-"""Whoever ends a hold, by release or by reversing what opened it: one does, and nobody deadlocks."""
+"""Releasing a hold or reversing what opened it: one of them ends it, and nobody deadlocks."""
 
 from __future__ import annotations
 

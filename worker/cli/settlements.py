@@ -15,6 +15,7 @@ from engine import (
 )
 from engine.database import database_now
 from engine.periods import PERIODS
+from worker.cli.ageing import ageing
 from worker.cli.opening import reading, writing
 from worker.cli.options import After, FromDate, Json, Limit, OfTenant, Tenant, ToDate
 from worker.cli.output import emit
@@ -28,6 +29,7 @@ from worker.cli.settlement_display import (
 )
 
 app = typer.Typer(rich_markup_mode=None)
+app.command()(ageing)
 
 Period = Annotated[str, typer.Option(help=f"The running {', '.join(PERIODS)}.", metavar="P")]
 
