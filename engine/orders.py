@@ -1,5 +1,7 @@
 """Chain orders: placed by an origin, forwarded up its chain, fulfilled, and told to everyone in it.
 
+Where its parent has to approve an origin's orders, they wait for that first.
+
 Every action makes one guarded transition of the table in ``states``, moves stock and money with it,
 and raises each participant's own event. ``tenant_id`` is who acts; None is the operator, or a
 courier or an upstream platform speaking through us, and stands for whoever's turn it is.
@@ -25,12 +27,14 @@ from engine.unit_of_work import UnitOfWork
 
 __all__ = [
     "accept",
+    "approve",
     "cancel",
     "deliver",
     "forward",
     "place",
     "process",
     "raise_missing",
+    "reject",
     "return_",
     "ship",
     "unprocess",
@@ -39,6 +43,29 @@ __all__ = [
 COLLECTED_TIMES_MAX = 10
 COLLECTED_MINOR_MAX = 100_000_000
 DELIVERY_FIELDS = ("order_detail_id", "deliver_id", "line_id", "delivery_data", "delivery_note")
+
+
+def approve(
+    work: UnitOfWork, order_id: str, *, reason: str | None = None, tenant_id: str | None = None
+) -> Row:
+    """Let the origin go on with its order, as its parent; a prepaid order sets its money aside.
+
+    Raises InsufficientBalance beyond the origin's wallet; then it waits on.
+    """
+    if reason is not None:
+        reason = check_text(reason, field="reason", length_max=500)
+    planned = transitions.plan(work, order_id, "approve", tenant_id)
+    approver, origin = planned.order["holder_tenant_id"], planned.order["origin_tenant_id"]
+    moved = transitions.move(work, planned, {"holder_tenant_id": origin}, reason)
+    transitions.set_hop_status(work, moved, approver, "approved")
+    transitions.set_hop_status(work, moved, origin, "pending_action")
+    settlement.set_aside(work, moved.order, moved.hops)
+    return _announce(work, moved)
+
+
+def reject(work: UnitOfWork, order_id: str, *, reason: str, tenant_id: str | None = None) -> Row:
+    """Refuse, as the origin's parent, an order that waits for approval: it ends here."""
+    return _call_off(work, order_id, "reject", reason, tenant_id)
 
 
 def forward(work: UnitOfWork, order_id: str, *, tenant_id: str | None = None) -> Row:
@@ -140,15 +167,7 @@ def deliver(
 
 def cancel(work: UnitOfWork, order_id: str, *, reason: str, tenant_id: str | None = None) -> Row:
     """Call the order off before it ships: the origin before it is accepted, the fulfiller after."""
-    reason = check_text(reason, field="reason", length_max=500)
-    planned = transitions.plan(work, order_id, "cancel", tenant_id)
-    values = {"cancelled_at": work.now, "cancel_reason": reason, "payment_status": "void"}
-    moved = transitions.move(work, planned, values, reason)
-    lines = transitions.set_lines(work, moved, "cancelled")
-    if moved.order["fulfiller_tenant_id"] is not None:
-        stock.free(work, moved.order["fulfiller_tenant_id"], lines)
-    settlement.release(work, moved.order)
-    return _announce(work, moved, lines)
+    return _call_off(work, order_id, "cancel", reason, tenant_id)
 
 
 def return_(
@@ -165,6 +184,21 @@ def return_(
     stock.restock(work, moved.order["fulfiller_tenant_id"], lines)
     returns.undo(work, moved.order)
     return _announce(work, moved)
+
+
+def _call_off(
+    work: UnitOfWork, order_id: str, action: str, reason: str, tenant_id: str | None
+) -> Row:
+    """End an order that has not shipped; what was reserved and set aside for it is free again."""
+    reason = check_text(reason, field="reason", length_max=500)
+    planned = transitions.plan(work, order_id, action, tenant_id)
+    values = {"cancelled_at": work.now, "cancel_reason": reason, "payment_status": "void"}
+    moved = transitions.move(work, planned, values, reason)
+    lines = transitions.set_lines(work, moved, "cancelled")
+    if moved.order["fulfiller_tenant_id"] is not None:
+        stock.free(work, moved.order["fulfiller_tenant_id"], lines)
+    settlement.release(work, moved.order)
+    return _announce(work, moved, lines)
 
 
 def _send(work: UnitOfWork, moved: Moved) -> None:

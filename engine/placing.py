@@ -1,4 +1,7 @@
-"""Place a chain order: every hop's price is fixed; a prepaid order sets its money aside."""
+"""Place a chain order: every hop's price is fixed; a prepaid order sets its money aside.
+
+Where the origin's parent has to approve it, the order waits for that first and sets nothing aside.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select
 
-from engine import ledger, order_events, pricing, tenants
+from engine import order_events, pricing, settlement, tenants
 from engine.errors import InvalidInput, NotFound, OrderExists
 from engine.ids import new_id
 from engine.money import check_amount
 from engine.order_input import Item, OrderInput, read_order
 from engine.order_rows import Row
 from engine.order_tables import chain_hops, chain_orders, order_lines, order_log
-from engine.postings import Hold, Posting
 from engine.product_tables import products
-from engine.states import PENDING_FORWARD
+from engine.states import PENDING_APPROVAL, PENDING_FORWARD
 from engine.unit_of_work import UnitOfWork
 from engine.upserts import insert_missing
 
@@ -31,6 +33,12 @@ class Quote:
     chain: Sequence[Row]
     products: Sequence[Row]
     costs: Mapping[str, Sequence[int]]
+
+    @property
+    def approver(self) -> Row | None:
+        """The origin's parent where it has to approve; nobody is above the owner of the goods."""
+        needed = self.chain[-1]["needs_approval"] and len(self.chain) > 1
+        return self.chain[-2] if needed else None
 
 
 def place(
@@ -56,9 +64,11 @@ def place(
     hops = _insert_hops(work, row, wanted, quote)
     lines = _insert_lines(work.connection, row, wanted, quote, line_ids)
     work.connection.execute(insert(order_log).values(_first_step(work, row)))
-    if wanted.payment_method == "prepaid" and len(hops) > 1 and hops[-1]["cost_minor"]:
-        ledger.post(work, _hold(row, hops[-1]))
-    work.raise_event(order_events.created(row, lines, hops[-1]))
+    if quote.approver is None:
+        settlement.set_aside(work, row, hops)
+    for hop in hops:
+        if hop["visible_at"] is not None:
+            work.raise_event(order_events.created(row, lines, hop))
     return row
 
 
@@ -129,16 +139,16 @@ def _quote(connection: Connection, chain: Sequence[Row], wanted: OrderInput) -> 
 
 
 def _order_row(work: UnitOfWork, wanted: OrderInput, quote: Quote) -> Row:
-    origin = quote.chain[-1]
+    origin, approver = quote.chain[-1], quote.approver
     cod = wanted.payment_method == "cod"
     row = dict.fromkeys(column.name for column in chain_orders.columns)
     return row | {
         "origin_tenant_id": origin["id"],
         "origin_order_number": wanted.origin_order_number,
         "fingerprint": wanted.fingerprint,
-        "chain_status": PENDING_FORWARD,
+        "chain_status": PENDING_FORWARD if approver is None else PENDING_APPROVAL,
         "version": 1,
-        "holder_tenant_id": origin["id"],
+        "holder_tenant_id": (approver or origin)["id"],
         "collector_tenant_id": _collector(wanted, quote.chain) if cod else None,
         "customer": wanted.customer,
         "shipping_address": wanted.shipping_address,
@@ -178,7 +188,9 @@ def _insert_hops(work: UnitOfWork, row: Row, wanted: OrderInput, quote: Quote) -
         for position in range(len(quote.chain))
     ]
     prices = [*costs[1:], wanted.total_minor]
+    # Who acts first is the last level, or the one above it that has to approve.
     last = len(costs) - 1
+    first = last if quote.approver is None else last - 1
     hops = [
         {
             "chain_order_id": row["id"],
@@ -186,12 +198,14 @@ def _insert_hops(work: UnitOfWork, row: Row, wanted: OrderInput, quote: Quote) -
             "tenant_id": tenant["id"],
             "cost_minor": costs[position],
             "price_minor": prices[position],
-            "hop_status": "pending_action" if position == last else "hidden",
-            "visible_at": work.now if position == last else None,
-            "visible_version": 1 if position == last else None,
+            "hop_status": "hidden",
+            "visible_at": work.now if position >= first else None,
+            "visible_version": 1 if position >= first else None,
         }
         for position, tenant in enumerate(quote.chain)
     ]
+    hops[last]["hop_status"] = "waiting"
+    hops[first]["hop_status"] = "pending_action"
     work.connection.execute(insert(chain_hops), hops)
     return hops
 
@@ -234,22 +248,3 @@ def _first_step(work: UnitOfWork, row: Row) -> dict[str, Any]:
         "source": work.source,
         "at": work.now,
     }
-
-
-def _hold(row: Row, origin: Row) -> Posting:
-    """Return A4: the origin's cost is set aside until the order ships."""
-    hold = Hold(
-        payer_id=origin["tenant_id"],
-        amount_minor=origin["cost_minor"],
-        kind="discretionary",
-        reason="order",
-        reference_id=row["id"],
-    )
-    return Posting(
-        kind="order_hold",
-        reference_type="chain_order",
-        reference_id=row["id"],
-        idempotency_key=f"chain_order:{row['id']}:hold",
-        currency=row["currency"],
-        opens=(hold,),
-    )

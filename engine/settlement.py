@@ -17,7 +17,7 @@ from engine import ledger, obligations, order_rows, postings, remittance_events
 from engine.errors import InvalidInput
 from engine.ids import new_id
 from engine.order_rows import Row
-from engine.postings import Close, Level, Obligation, Posting
+from engine.postings import Close, Hold, Level, Obligation, Posting
 from engine.settlement_tables import cod_collections
 from engine.unit_of_work import UnitOfWork
 
@@ -108,6 +108,34 @@ def record(
     for draft in remittance_events.collection(collection, order, "recorded"):
         work.raise_event(draft)
     return collection
+
+
+def set_aside(work: UnitOfWork, order: Row, hops: Sequence[Row]) -> None:
+    """Hold the origin's cost of a prepaid order until it ships (A4); its own goods cost nothing.
+
+    Raises InsufficientBalance.
+    """
+    origin = hops[-1]
+    if order["payment_method"] != "prepaid" or len(hops) == 1 or not origin["cost_minor"]:
+        return
+    hold = Hold(
+        payer_id=origin["tenant_id"],
+        amount_minor=origin["cost_minor"],
+        kind="discretionary",
+        reason="order",
+        reference_id=order["id"],
+    )
+    ledger.post(
+        work,
+        Posting(
+            kind="order_hold",
+            reference_type="chain_order",
+            reference_id=order["id"],
+            idempotency_key=f"chain_order:{order['id']}:hold",
+            currency=order["currency"],
+            opens=(hold,),
+        ),
+    )
 
 
 def capture(work: UnitOfWork, order: Row, hops: Sequence[Row]) -> None:

@@ -25,15 +25,13 @@ from engine import drafts
 from engine.draft_tables import draft_items, draft_orders
 from engine.inputs import check_choice
 from engine.order_tables import chain_orders
-from engine.states import CANCELLED
+from engine.states import CANCELLED, PENDING_APPROVAL
 from engine.types import Id, UtcTime
 
 CONFIRMED = "Confirmed"
 DRAFT = "Draft"
 ALL = "All"
 STAGES = (CONFIRMED, DRAFT, ALL)
-#: Where an order has to be approved before its chain hears of it, it waits in this status.
-PENDING_APPROVAL = "pending_approval"
 RESELLER_PENDING = "Reseller Pending Approval"
 RESELLER_CANCELLED = "Cancelled by Reseller"
 
@@ -41,7 +39,7 @@ Row = dict[str, Any]
 
 
 def stage_of(order: Mapping[str, Any]) -> str:
-    """Return the stage of a chain order; who cancels before anyone accepted is the reseller."""
+    """Return the stage of a chain order; who ends it before anyone accepted is the reseller."""
     if order["chain_status"] == PENDING_APPROVAL:
         return RESELLER_PENDING
     if order["chain_status"] == CANCELLED and order["fulfiller_tenant_id"] is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PENDING_APPROVAL = "pending_approval"
 PENDING_FORWARD = "pending_forward"
 FORWARDED = "forwarded"
 ACCEPTED = "accepted"
@@ -13,6 +14,7 @@ DELIVERED = "delivered"
 CANCELLED = "cancelled"
 RETURNED = "returned"
 STATUSES = (
+    PENDING_APPROVAL,
     PENDING_FORWARD,
     FORWARDED,
     ACCEPTED,
@@ -25,9 +27,18 @@ STATUSES = (
 #: Nothing leaves these.
 FINAL = (CANCELLED, RETURNED)
 
+#: The origin's parent, who holds the order until it has decided.
+APPROVER = "approver"
 HOLDER = "holder"
 FULFILLER = "fulfiller"
 ORIGIN = "origin"
+#: The column of an order that names who is meant.
+ACTORS = {
+    APPROVER: "holder_tenant_id",
+    HOLDER: "holder_tenant_id",
+    FULFILLER: "fulfiller_tenant_id",
+    ORIGIN: "origin_tenant_id",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,9 @@ class Transition:
 
 
 TRANSITIONS = (
+    Transition(PENDING_APPROVAL, "approve", APPROVER, PENDING_FORWARD),
+    Transition(PENDING_APPROVAL, "reject", APPROVER, CANCELLED),
+    Transition(PENDING_APPROVAL, "cancel", ORIGIN, CANCELLED),
     Transition(PENDING_FORWARD, "forward", HOLDER, FORWARDED),
     Transition(FORWARDED, "forward", HOLDER, FORWARDED),
     Transition(PENDING_FORWARD, "accept", HOLDER, ACCEPTED),

@@ -34,6 +34,8 @@ tenants = Table(
     Column("status", String(20), nullable=False),
     # Whether the levels above see what its customers pay.
     Column("hide_origin_total", Boolean, nullable=False, default=False),
+    # Whether its parent has to approve what it orders.
+    Column("needs_approval", Boolean, nullable=False, default=False),
     Column("created_at", UtcTime, nullable=False),
     CheckConstraint("depth >= 0 AND depth < 8", name="depth"),
 )

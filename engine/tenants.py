@@ -53,6 +53,7 @@ def create(
         "timezone": zone(timezone).key,
         "status": "active",
         "hide_origin_total": hide_origin_total,
+        "needs_approval": False,
         "created_at": work.now,
     }
     if parent is not None and row["currency"] != parent["currency"]:
@@ -74,6 +75,22 @@ def hide_origin_total(work: UnitOfWork, tenant_id: str, *, hidden: bool) -> dict
     mine = tenants.c.id == row["id"]
     work.connection.execute(update(tenants).where(mine).values(hide_origin_total=hidden))
     return {**row, "hide_origin_total": hidden}
+
+
+def require_approval(work: UnitOfWork, tenant_id: str, *, needed: bool) -> dict[str, Any]:
+    """Say whether the tenant's parent has to approve what it orders, and return its row.
+
+    It holds for orders placed from now on. Raises NotFound, or InvalidInput for a root, which has
+    nobody above it.
+    """
+    row = get(work.connection, tenant_id)
+    if needed and row["parent_id"] is None:
+        raise InvalidInput(
+            "a root has no parent to approve its orders", field="tenant_id", value=tenant_id
+        )
+    mine = tenants.c.id == row["id"]
+    work.connection.execute(update(tenants).where(mine).values(needs_approval=needed))
+    return {**row, "needs_approval": needed}
 
 
 def get(connection: Connection, tenant_id: str) -> dict[str, Any]:

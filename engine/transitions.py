@@ -48,7 +48,7 @@ def plan(work: UnitOfWork, order_id: str, action: str, tenant_id: str | None) ->
     transition = states.find(order["chain_status"], action, digital=order_rows.is_digital(order))
     if transition is None or action not in allowed(order, hops):
         raise refusal(order, hops, action)
-    if tenant_id not in {None, order[f"{transition.who}_tenant_id"]}:
+    if tenant_id not in {None, order[states.ACTORS[transition.who]]}:
         raise Forbidden(
             f"only the {transition.who} may {action} this order",
             action=action,

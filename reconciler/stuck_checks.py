@@ -14,9 +14,12 @@ from engine.events import iso_seconds
 from engine.order_tables import chain_hops, chain_orders
 from engine.states import (
     ACCEPTED,
+    ACTORS,
+    APPROVER,
     FORWARDED,
     FULFILLER,
     HOLDER,
+    PENDING_APPROVAL,
     PENDING_FORWARD,
     PROCESSING,
     SHIPPED,
@@ -34,6 +37,7 @@ class Limit:
 
 
 LIMITS = {
+    PENDING_APPROVAL: Limit(timedelta(hours=24), APPROVER),
     PENDING_FORWARD: Limit(timedelta(hours=24), HOLDER),
     FORWARDED: Limit(timedelta(hours=24), HOLDER),
     ACCEPTED: Limit(timedelta(hours=48), FULFILLER),
@@ -74,7 +78,7 @@ def _find(connection: Connection, as_of: datetime, limits: dict[str, Limit]) -> 
 
 def _finding(order: dict[str, Any], limits: dict[str, Limit]) -> Finding:
     limit = limits[order["chain_status"]]
-    owner_id = order[f"{limit.turn}_tenant_id"]
+    owner_id = order[ACTORS[limit.turn]]
     return Finding(
         f"chain_order {order['id']}",
         expected={"moves_within_hours": int(limit.lasts.total_seconds() // 3600)},
@@ -122,8 +126,8 @@ ORDERS_ARRIVE = Check(
 ORDERS_MOVE = Check(
     id="K04",
     title="Orders that stand still",
-    compares="how long ago each open order last moved with its state's limit: 24 h to be forwarded"
-    " or accepted, 48 h to be processed, 72 h to be shipped",
+    compares="how long ago each open order last moved with its state's limit: 24 h to be approved,"
+    " forwarded or accepted, 48 h to be processed, 72 h to be shipped",
     remedy="whoever's turn it is is reminded, and moves the order on",
     severity=Severity.WARNING,
     policy=Policy.SUGGEST,

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from engine import states
 
 #: An upstream that has not accepted yet says nothing that we do not know.
-NOTHING_YET = (states.PENDING_FORWARD, states.FORWARDED)
+NOTHING_YET = (states.PENDING_APPROVAL, states.PENDING_FORWARD, states.FORWARDED)
+#: What only a participant decides: no upstream says anything of it.
+NEVER = ("forward", "approve", "reject")
 #: Actions that only follow what the upstream says in so many words.
 ONLY_TOWARDS = {"cancel": states.CANCELLED, "return": states.RETURNED, "unprocess": states.ACCEPTED}
 
@@ -46,7 +48,7 @@ def steps(ours: str, theirs: str, *, digital: bool) -> list[str] | None:
 
 
 def _usable(row: states.Transition, status: str, theirs: str, *, digital: bool) -> bool:
-    if row.source != status or row.action == "forward" or (row.digital_only and not digital):
+    if row.source != status or row.action in NEVER or (row.digital_only and not digital):
         return False
     return ONLY_TOWARDS.get(row.action, theirs) == theirs
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
+from engine import states
 from engine.database import Database
 from engine.order_tables import chain_orders
 from engine.unit_of_work import UnitsOfWork
@@ -114,6 +115,62 @@ def test_an_order_is_cancelled_with_its_reason(cli: CommandLine, order: dict[str
         cancelled["timeline"][-1]["reason"],
     )
     assert "Customer asked" in cli("orders", "show", order["id"]).out
+
+
+def test_an_order_waits_for_its_approval(cli: CommandLine, chain: Chain) -> None:
+    """What a tenant orders waits once its parent has to approve it; both answers have a verb."""
+    shown = cli("tenants", "update", chain.r, "--needs-approval").out
+    assert ["its", "orders", "need", "approval", "yes"] in [
+        line.split() for line in shown.splitlines()
+    ]
+    ids = []
+    for number in ("A", "B"):
+        data = orjson.dumps(order_of(number)).decode()
+        made = cli.json("orders", "create", "--tenant", chain.r, "--data", data)
+        assert "pending_approval" == made["chain_status"]
+        ids.append(made["id"])
+    refused = cli("orders", "forward", ids[0])
+    assert "(allowed now: approve, reject, cancel)" in refused.err
+    refused = cli("orders", "approve", ids[0], "--tenant", chain.r, "--json")
+    assert (1, "FORBIDDEN") == (refused.code, refused.refusal["code"])
+    approved = cli.json("orders", "approve", ids[0], "--tenant", chain.d, "--reason", "fine")
+    assert ("pending_forward", "fine") == (
+        approved["chain_status"],
+        approved["timeline"][-1]["reason"],
+    )
+    assert 2 == cli("orders", "reject", ids[1]).code
+    assert "cancelled (no stock)" in cli("orders", "reject", ids[1], "--reason", "no stock").out
+    assert 2 == cli("tenants", "update", chain.r).code
+    refused = cli("tenants", "update", chain.s, "--needs-approval", "--json")
+    assert (1, "VALIDATION_ERROR") == (refused.code, refused.refusal["code"])
+
+
+def test_picking_is_undone_and_goods_come_back(
+    cli: CommandLine, order: dict[str, Any], chain: Chain
+) -> None:
+    """An order leaves picking and enters it again; delivered, it is returned and nothing owed."""
+    order_id = order["id"]
+    for verb in ("forward", "forward", "accept", "process", "unprocess"):
+        moved = cli.json("orders", verb, order_id)
+    assert ("accepted", "removed") == (moved["chain_status"], moved["items"][0]["line_status"])
+    cli.json("orders", "ship", order_id, "--tracking-number", "T", "--carrier", "c")
+    cli.json("orders", "deliver", order_id)
+    refused = cli("orders", "return", order_id, "--tenant", chain.r, "--json")
+    assert (1, "FORBIDDEN") == (refused.code, refused.refusal["code"])
+    returned = cli.json("orders", "return", order_id, "--reason", "broken")
+    assert ("returned", "refunded", "broken") == (
+        returned["chain_status"],
+        returned["payment_status"],
+        returned["timeline"][-1]["reason"],
+    )
+    owed = cli.json("remittances", "list", "--order", order_id)["data"]
+    assert {"cancelled"} == {each["status"] for each in owed}
+
+
+def test_every_action_has_a_verb(cli: CommandLine) -> None:
+    """What the table of states allows can be done here."""
+    shown = cli("orders", "--help").out.split()
+    assert [] == [action for action in states.ACTIONS if action not in shown]
 
 
 def test_a_participant_sees_its_own_prices_only(

@@ -12,7 +12,17 @@ from sqlalchemy import select
 
 from config.clock import FixedClock
 from config.errors import TillbellError
-from engine import ledger_checks, order_rows, order_views, orders, remittances, states, wallets
+from engine import (
+    ledger,
+    ledger_checks,
+    order_rows,
+    order_views,
+    orders,
+    remittances,
+    states,
+    tenants,
+    wallets,
+)
 from engine.database import Database, metadata
 from engine.ledger_tables import wallets as wallet_rows
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
@@ -82,6 +92,7 @@ class EngineMachine(RuleBasedStateMachine):
         extra: dict[str, Any] = {
             "ship": {"tracking_number": "T", "carrier": "c"},
             "cancel": {"reason": "r"},
+            "reject": {"reason": "r"},
         }.get(action, {})
         name = "return_" if action == "return" else action
         tenant_id = tenant and getattr(self.chain, tenant)
@@ -101,7 +112,8 @@ class EngineMachine(RuleBasedStateMachine):
             with self.database.read() as connection:
                 order = order_rows.get(connection, order_id)
             status = order["chain_status"]
-            way = {"pending_forward": "forward", "accepted": "ship", "shipped": "deliver"}
+            way = {"pending_approval": "approve", "pending_forward": "forward"}
+            way |= {"accepted": "ship", "shipped": "deliver"}
             at_top = order["holder_tenant_id"] == self.chain.s
             action = "accept" if at_top and status == "forwarded" else way.get(status, "forward")
             self.act(index, action, None)
@@ -122,6 +134,23 @@ class EngineMachine(RuleBasedStateMachine):
         """Someone is given credit, or less of it."""
         tenant_id = getattr(self.chain, tenant)
         self.attempt(lambda work: wallets.set_credit_limit(work, tenant_id, limit))
+
+    @rule(needed=st.booleans())
+    def approval(self, *, needed: bool) -> None:
+        """D wants to approve what R orders from now on, or no longer."""
+        self.attempt(lambda work: tenants.require_approval(work, self.chain.r, needed=needed))
+
+    @invariant()
+    def what_waits_sets_nothing_aside(self) -> None:
+        """Find money held for an order exactly while it is approved, prepaid and not shipped."""
+        held = {"pending_forward", "forwarded", "accepted", "processing"}
+        with self.database.read() as connection:
+            for order_id in self.orders:
+                order = order_rows.get(connection, order_id)
+                cost = order_rows.hops_of(connection, order_id)[-1]["cost_minor"]
+                prepaid = order["payment_method"] == "prepaid" and cost > 0
+                expected = prepaid and order["chain_status"] in held
+                assert expected == ledger.has_open_hold(connection, "order", order_id)
 
     @rule(index=st.integers(0, 30), bulk=st.booleans())
     def pay(self, index: int, *, bulk: bool) -> None:

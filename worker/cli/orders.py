@@ -18,6 +18,7 @@ from worker.cli.order_options import Acting, Id
 
 app = typer.Typer(rich_markup_mode=None)
 
+Reason = Annotated[str, typer.Option(help="Why.", metavar="R")]
 Origin = Annotated[str, typer.Option("--tenant", help="Whose customer ordered.", metavar="ID")]
 
 
@@ -117,6 +118,30 @@ def show(
 
 
 @app.command()
+def approve(
+    order_id: Id,
+    *,
+    reason: Annotated[str | None, typer.Option(help="A note.", metavar="R")] = None,
+    tenant: Acting = None,
+    as_json: Json = False,
+) -> None:
+    """Let an order that waits for its origin's parent go on."""
+    with writing() as (_, work):
+        row = orders.approve(work, order_id, reason=reason, tenant_id=tenant)
+        found = whole(work.connection, row["id"])
+    emit_order(found, as_json=as_json)
+
+
+@app.command()
+def reject(order_id: Id, *, reason: Reason, tenant: Acting = None, as_json: Json = False) -> None:
+    """Refuse an order that waits for its origin's parent; it is cancelled."""
+    with writing() as (_, work):
+        row = orders.reject(work, order_id, reason=reason, tenant_id=tenant)
+        found = whole(work.connection, row["id"])
+    emit_order(found, as_json=as_json)
+
+
+@app.command()
 def forward(order_id: Id, *, tenant: Acting = None, as_json: Json = False) -> None:
     """Hand an order to the holder's parent."""
     with writing() as (_, work):
@@ -139,6 +164,15 @@ def process(order_id: Id, *, tenant: Acting = None, as_json: Json = False) -> No
     """Start picking an order."""
     with writing() as (_, work):
         row = orders.process(work, order_id, tenant_id=tenant)
+        found = whole(work.connection, row["id"])
+    emit_order(found, as_json=as_json)
+
+
+@app.command()
+def unprocess(order_id: Id, *, tenant: Acting = None, as_json: Json = False) -> None:
+    """Take an order out of picking again."""
+    with writing() as (_, work):
+        row = orders.unprocess(work, order_id, tenant_id=tenant)
         found = whole(work.connection, row["id"])
     emit_order(found, as_json=as_json)
 
@@ -183,15 +217,24 @@ def deliver(
 
 
 @app.command()
-def cancel(
-    order_id: Id,
-    *,
-    reason: Annotated[str, typer.Option(help="Why.", metavar="R")],
-    tenant: Acting = None,
-    as_json: Json = False,
-) -> None:
+def cancel(order_id: Id, *, reason: Reason, tenant: Acting = None, as_json: Json = False) -> None:
     """Call an order off before it ships."""
     with writing() as (_, work):
         row = orders.cancel(work, order_id, reason=reason, tenant_id=tenant)
+        found = whole(work.connection, row["id"])
+    emit_order(found, as_json=as_json)
+
+
+@app.command("return")
+def return_(
+    order_id: Id,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Why.", metavar="R")] = None,
+    tenant: Acting = None,
+    as_json: Json = False,
+) -> None:
+    """Take the goods back; after delivery its settlement is undone."""
+    with writing() as (_, work):
+        row = orders.return_(work, order_id, reason=reason, tenant_id=tenant)
         found = whole(work.connection, row["id"])
     emit_order(found, as_json=as_json)

@@ -17,7 +17,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 Id = Annotated[str, typer.Argument(help="The tenant's id.", metavar="ID", show_default=False)]
 Hide = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--hide-origin-total/--show-origin-total",
         help="Whether the levels above see what its customers pay.",
@@ -36,7 +36,7 @@ def create(
         str | None, typer.Option(help="Of the whole chain; a root without one has INR.")
     ] = None,
     timezone: Annotated[str, typer.Option(help="Decides its due dates.")] = "UTC",
-    hide_origin_total: Hide = False,
+    hide_origin_total: Hide = None,
     as_json: Json = False,
 ) -> None:
     """Add a tenant below another, or a new root."""
@@ -47,16 +47,33 @@ def create(
             parent_id=parent,
             currency=currency,
             timezone=timezone,
-            hide_origin_total=hide_origin_total,
+            hide_origin_total=bool(hide_origin_total),
         )
     emit(row, _facts(row), as_json=as_json)
 
 
 @app.command()
-def update(tenant_id: Id, *, hide_origin_total: Hide, as_json: Json = False) -> None:
-    """Choose what the levels above see of the orders that the tenant places from now on."""
+def update(
+    tenant_id: Id,
+    *,
+    hide_origin_total: Hide = None,
+    needs_approval: Annotated[
+        bool | None,
+        typer.Option(
+            "--needs-approval/--needs-no-approval",
+            help="Whether its parent has to approve what it orders.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose how the orders that the tenant places from now on are seen and begun."""
+    if hide_origin_total is None and needs_approval is None:
+        raise typer.BadParameter("say what changes: --hide-origin-total or --needs-approval")
     with writing() as (_, work):
-        row = tenants.hide_origin_total(work, tenant_id, hidden=hide_origin_total)
+        if hide_origin_total is not None:
+            row = tenants.hide_origin_total(work, tenant_id, hidden=hide_origin_total)
+        if needs_approval is not None:
+            row = tenants.require_approval(work, tenant_id, needed=needs_approval)
     emit(row, _facts(row), as_json=as_json)
 
 
@@ -111,6 +128,7 @@ def _facts(row: Row) -> RenderableType:
             "time zone": row["timezone"],
             "status": state(row["status"]),
             "shows what its customers pay": not row["hide_origin_total"],
+            "its orders need approval": row["needs_approval"],
             "created": row["created_at"],
         }
     )
