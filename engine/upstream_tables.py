@@ -50,6 +50,11 @@ upstream_orders = Table(
     Column("reference", String(200), primary_key=True),
     Column("chain_order_id", Id, ForeignKey("chain_orders.id"), nullable=False),
     Column("seen_status", String(20)),
+    # The newest message that was applied, by the upstream's numbers and by its clock; and how many
+    # came after a newer one and meant nothing.
+    Column("seen_sequence", BigInteger),
+    Column("seen_occurred_at", UtcTime),
+    Column("late", BigInteger, nullable=False, server_default=text("0")),
     Column("etag", String(200)),
     Column("last_modified", String(100)),
     Column("answer_bytes", Integer),

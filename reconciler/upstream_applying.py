@@ -12,6 +12,7 @@ from engine import order_rows, orders
 from engine.errors import InvalidStatus
 from engine.unit_of_work import UnitOfWork, UnitsOfWork
 from engine.upstream_tables import upstream_orders, upstreams
+from reconciler import upstream_turns
 from reconciler.upstream_reading import Reading, UnreadableAnswer
 from reconciler.upstream_steps import next_check_at, steps
 
@@ -27,15 +28,19 @@ STEPS_MAX = 20
 Row = Mapping[str, Any]
 
 
-def apply(units: UnitsOfWork, linked: Row, reading: Reading) -> int:
+def apply(units: UnitsOfWork, linked: Row, reading: Reading) -> int | None:
     """Make every transition that is missing and note what was seen; return how many were made.
 
+    None when something newer was applied before: then it is counted, and nothing else.
     Each is a transaction of its own: after a crash the next look goes on where this one stopped.
     What does not fit is a problem on the row, for K01 and K02 to show; nothing goes backwards, and
     an upstream moves nothing but what the tenant that buys from it fulfils.
     """
     for made in range(STEPS_MAX):
         with units.begin(actor=ACTOR, source=SOURCE) as work:
+            if not upstream_turns.take(work, linked, reading):
+                upstream_turns.count_late(work, linked)
+                return None
             order = order_rows.get(work.connection, linked["chain_order_id"])
             step = _next(work.connection, linked, order, reading)
             if step.action is None:
@@ -84,7 +89,9 @@ def _make(
     """Make one transition; return why the engine refused it, if it did."""
     try:
         with units.begin(actor=ACTOR, source=SOURCE) as work:
-            _ACTIONS[action](work, linked, reading)
+            # Where a newer message took the order meanwhile, the next round sees that.
+            if upstream_turns.take(work, linked, reading):
+                _ACTIONS[action](work, linked, reading)
     except TillbellError as error:
         with units.database.read() as connection:
             order = order_rows.get(connection, linked["chain_order_id"])

@@ -19,13 +19,11 @@ from engine.unit_of_work import UnitsOfWork
 from engine.upserts import insert_missing
 from engine.upstream_tables import inbound_messages
 from reconciler.upstream_applying import ACTOR, SOURCE, Row, apply, of_reference
-from reconciler.upstream_reading import read_callback
+from reconciler.upstream_reading import LINE_EVENT, read_callback
 from reconciler.upstreams import opened_callback_secret, raw
 
 BODY_BYTES_MAX = 256 * 1024
 MESSAGE_ID_MAX = 200
-#: The one event about a line, not an order.
-LINE_EVENT = "order.line_updated"
 
 
 class Outcome(StrEnum):
@@ -33,6 +31,7 @@ class Outcome(StrEnum):
 
     APPLIED = "applied"  #: our order is where the upstream's is
     SEEN = "seen"  #: it came before, and changes nothing
+    LATE = "late"  #: a newer one was applied before; it is counted, and changes nothing
     NOTHING = "nothing"  #: it says nothing of an order's state
     UNKNOWN_ORDER = "unknown_order"  #: no order of ours is called so
 
@@ -88,8 +87,8 @@ class InboundCallbacks:
             lines = order_rows.lines_of(connection, linked["chain_order_id"])
         if event == LINE_EVENT and len(lines) > 1:
             return event, Outcome.NOTHING  # of one line, and an order is all of its lines
-        apply(self.units, linked, reading)
-        return event, Outcome.APPLIED
+        made = apply(self.units, linked, reading)
+        return event, Outcome.LATE if made is None else Outcome.APPLIED
 
     def _verified(self, upstream: Row, headers: Mapping[str, str], body: bytes) -> str:
         """Return the message's id once it is proven to be the upstream's; raise SignatureRefused.

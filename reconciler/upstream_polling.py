@@ -21,6 +21,7 @@ from engine.unit_of_work import UnitsOfWork
 from engine.upstream_tables import upstream_orders, upstreams
 from reconciler.upstream_applying import (
     ACTOR,
+    BEHIND,
     OTHER_ORDER,
     SHRUNK,
     SOURCE,
@@ -110,7 +111,9 @@ class UpstreamPoll:
             size = {"answer_bytes": len(answered.body)} if problem == SHRUNK else {}
             self._note(linked, problem=problem, detail=error.message, **size)
             return False
-        apply(self.units, linked, reading)
+        if apply(self.units, linked, reading) is None:
+            # An old page of somebody's cache: whole again at the next look.
+            self._note(linked, problem=BEHIND, detail="the answer is older than what was applied")
         self._remember(answered)
         return True
 

@@ -7,6 +7,7 @@ Three documents say how: 000 (order detail, status 0 to 3), 001 (``chain-orders/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ class Kind(StrEnum):
     EXECUTION = "execution"  #: document 003
 
 
+#: The one event about a line, not an order.
+LINE_EVENT = "order.line_updated"
 #: Where each kind tells the state of an order, behind the base URL.
 PATHS = {
     Kind.ORDER_DETAIL: "/orders/{reference}",
@@ -67,6 +70,9 @@ class Reading(NamedTuple):
     reason: str | None = None
     delivery_data: list[Any] | None = None
     delivery_note: str | None = None
+    #: The order's version there, and the instant there: what tells an old message from a new one.
+    sequence: int | None = None
+    occurred_at: datetime | None = None
 
 
 def read_answer(kind: Kind, body: bytes) -> Reading:
@@ -82,13 +88,18 @@ def read_callback(body: bytes) -> tuple[str, Reading | None]:
     """
     document = _document(body)
     if "event" not in document:
-        return "order.line_updated", _order_detail(document)
+        return LINE_EVENT, _order_detail(document)
     event = _text(document, "event").replace(":", ".")
     data = document.get("data")
     if not isinstance(data, Mapping):
         raise UnreadableAnswer("the callback has no data", field="data")
     reader = _CALLBACKS.get(event)
-    return event, None if reader is None else reader(data)
+    if reader is None:
+        return event, None
+    reading = reader(data)._replace(occurred_at=_instant(document))
+    if event == LINE_EVENT:
+        return event, reading  # its number counts the line's versions, not the order's
+    return event, reading._replace(sequence=_number(document, "sequence") or _number(data, "seq"))
 
 
 def _document(body: bytes) -> Mapping[str, Any]:
@@ -127,7 +138,8 @@ def _chain_order(document: Mapping[str, Any]) -> Reading:
     found = document.get("order", document)
     if not isinstance(found, Mapping):
         raise UnreadableAnswer("the answer holds no order", field="order")
-    return _of_chain(found, found.get("chain_status"), "id")
+    reading = _of_chain(found, found.get("chain_status"), "id")
+    return reading._replace(sequence=_number(found, "version"))
 
 
 def _status_changed(data: Mapping[str, Any]) -> Reading:
@@ -173,6 +185,23 @@ def _optional(found: Mapping[str, Any], name: str, length_max: int = 500) -> str
     return value.replace("\0", "").strip()[:length_max] or None
 
 
+def _number(found: Mapping[str, Any], name: str) -> int | None:
+    value = found.get(name)
+    return value if type(value) is int and 0 < value < 1 << 63 else None
+
+
+def _instant(document: Mapping[str, Any]) -> datetime | None:
+    """Return when a callback says that it happened: document 001's text, or 002's seconds."""
+    seconds, written = document.get("created_at"), document.get("timestamp")
+    try:
+        if type(seconds) is int:
+            return datetime.fromtimestamp(seconds, UTC)
+        at = datetime.fromisoformat(written) if isinstance(written, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if at is None or at.tzinfo is None else at.astimezone(UTC)
+
+
 def _text(found: Mapping[str, Any], name: str) -> str:
     value = _optional(found, name)
     if value is None:
@@ -188,5 +217,5 @@ _READERS: dict[Kind, Callable[[Mapping[str, Any]], Reading]] = {
 _CALLBACKS: dict[str, Callable[[Mapping[str, Any]], Reading]] = {
     "chain_order.status_changed": _status_changed,
     "chain_order.delivered": _delivered,
-    "order.line_updated": _line,
+    LINE_EVENT: _line,
 }

@@ -166,6 +166,7 @@ def _order_facts(row: Row) -> RenderableType:
             "upstream": row["upstream_id"],
             "called there": row["reference"],
             "seen there": row["seen_status"],
+            "came too late": row["late"],
             "looked at": row["checked_at"],
             "next look": row["next_check_at"],
             "problem": row["problem"],
