@@ -30,8 +30,8 @@ test: lint ## the whole check: format, lint, types, floors, tests (ARGS="-k ledg
 
 check: test ## the same as test
 
-simulate: $(VENV)/.test ## the simulation with 10,000 seeds (ARGS="--seeds 500")
-	@$(BIN)/python -m pytest tests/simulation --numprocesses auto --dist loadfile --timeout 0 --faults full $(ARGS)
+simulate: $(VENV)/.test ## 10,000 seeded histories of 30 virtual days (ARGS="--seeds 500 --first-seed 7")
+	@$(BIN)/python -m pytest tests/simulation --numprocesses auto --dist load --timeout 0 --faults full $(ARGS)
 
 chaos: $(VENV)/.test ## every fault test in its long form, on real processes and servers
 	@mkdir -p var && $(BIN)/python -m pytest -m fault --numprocesses auto --dist loadfile --timeout 0 --faults full \

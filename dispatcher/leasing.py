@@ -136,8 +136,7 @@ def _park_poison(database: Database, ready: Sequence[Mailbox], now: datetime, em
     """Park the delivery each suspicious mailbox named before its last crash."""
     for mailbox in ready:
         suspect = mailbox.lease.suspect_delivery_id
-        if suspect is not None and mailbox.suspicious:
-            park(database, suspect, now)
+        if suspect is not None and mailbox.suspicious and park(database, suspect, now):
             emit(DeliveryParked(delivery_id=suspect, reason="poison"))
             mailbox.queue = deque(due for due in mailbox.queue if due.delivery_id != suspect)
 

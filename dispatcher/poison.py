@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import exists, update
 
 from config.crash_points import C15_MARKED_DEAD, at
 from dispatcher.mailboxes import Lease
 from dispatcher.states import DeliveryState
-from dispatcher.tables import deliveries, mailboxes
+from dispatcher.tables import attempts, deliveries, mailboxes
 from engine.database import Database
 
 #: Leases that must run out in a row before deliveries are tried one at a time.
@@ -27,12 +27,20 @@ def name_suspect(database: Database, held: Lease, delivery_id: str) -> None:
         )
 
 
-def park(database: Database, delivery_id: str, now: datetime) -> None:
-    """Give up a delivery for good, if it is still open."""
+def park(database: Database, delivery_id: str, now: datetime) -> bool:
+    """Give up a delivery for good, if it is still open; tell whether it was.
+
+    An attempt that was written down too late to count did not kill anybody: its process stood still
+    for longer than its lease, and the delivery is innocent.
+    """
+    survived = exists().where(
+        attempts.c.delivery_id == deliveries.c.id, attempts.c.number > deliveries.c.attempts
+    )
     with database.write() as connection:
-        connection.execute(
+        parked = connection.execute(
             update(deliveries)
             .where(deliveries.c.id == delivery_id, deliveries.c.next_attempt_at.is_not(None))
+            .where(~survived)
             .values(
                 state=DeliveryState.FAILED,
                 next_attempt_at=None,
@@ -41,3 +49,4 @@ def park(database: Database, delivery_id: str, now: datetime) -> None:
             )
         )
         at(C15_MARKED_DEAD)
+    return parked.rowcount == 1
