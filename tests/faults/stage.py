@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from dispatcher import endpoints
 from dispatcher.tables import deliveries, mailboxes
@@ -112,12 +113,18 @@ class Stage:
             held = select(func.count()).where(mailboxes.c.lease_until.is_not(None))
             return int(connection.execute(held).scalar_one())
 
-    def let_leases_run_out(self) -> None:
-        """Do what waiting does while no worker lives: let every lease be over."""
+    def let_leases_run_out(self, pid: int | None = None) -> int:
+        """Do what waiting does for a process that is gone: its leases, or all, are over.
+
+        Return how many it held.
+        """
+        past = self.database.now() - timedelta(seconds=1)
+        held: ColumnElement[bool] = mailboxes.c.lease_until.is_not(None)
+        if pid is not None:
+            held &= mailboxes.c.leased_by == f"{socket.gethostname()}/{pid}"
         with self.database.write() as connection:
-            past = self.database.now() - timedelta(seconds=1)
-            held = mailboxes.c.lease_until.is_not(None)
-            connection.execute(update(mailboxes).where(held).values(lease_until=past))
+            aged = update(mailboxes).where(held).values(lease_until=past)
+            return connection.execute(aged).rowcount
 
     def succeeded(self) -> set[tuple[str, str]]:
         """Return the endpoints and events whose delivery is recorded as succeeded."""
