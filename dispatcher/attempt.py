@@ -68,7 +68,7 @@ async def _send(
     return classify_answer(
         answer.status_code,
         answer.headers,
-        answer.body,
+        mailbox.signer.masked(answer.body),
         now=now,
         permanent_statuses=mailbox.permanent_statuses,
     )

@@ -19,6 +19,10 @@ from engine.sealing import KeyRing
 
 log = get_logger("secrets")
 
+#: What is shorter is no credential, and may stand in an answer by chance.
+CREDENTIAL_LENGTH_MIN = 8
+MASKED = b"********"
+
 
 @dataclass(frozen=True, slots=True)
 class Signer:
@@ -50,6 +54,14 @@ class Signer:
         made += [(b"apikey", key) for key in _counting(self.api_keys, now)[:1]]
         made += self.fixed
         return made
+
+    def masked(self, answer: bytes) -> bytes:
+        """Return an answer's body without the credentials it repeats: some receivers echo us."""
+        shown = [value for _, value in self.fixed] + [each.plain for each in self.api_keys]
+        for value in shown:
+            if len(value) >= CREDENTIAL_LENGTH_MIN and value in answer:
+                answer = answer.replace(value, MASKED)
+        return answer
 
 
 def open_signers(

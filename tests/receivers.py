@@ -22,11 +22,15 @@ class Callback:
 
 @dataclass
 class Receiver:
-    """Answers with ``statuses`` in turn, the last one for ever, each time waiting for ``gate``."""
+    """Answers with ``statuses`` in turn, the last one for ever, each time waiting for ``gate``.
+
+    One that ``echoes`` answers with the headers it was sent.
+    """
 
     statuses: Sequence[int] = (200,)
     gate: threading.Event | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    echoes: bool = False
     callbacks: list[Callback] = field(default_factory=list)
     url: str = ""
     in_flight: int = 0
@@ -70,7 +74,7 @@ def receiving(
             headers = {name.lower(): value for name, value in self.headers.items()}
             callback = Callback(self.path, headers, self.rfile.read(length))
             status = served.take(callback)
-            body = b'{"success":true}'
+            body = repr(headers).encode() if served.echoes else b'{"success":true}'
             self.send_response(status)
             for name, value in served.headers.items():
                 self.send_header(name, value)
