@@ -32,7 +32,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from engine import ledger_walk, statement_checks
+from engine import ledger_plan, ledger_walk, statement_checks
 from engine.chart import LIABILITY, PAYABLE, RECEIVABLE
 from engine.ledger_chain import transaction_digest
 from engine.ledger_tables import holds, ledger_accounts, ledger_entries, ledger_transactions
@@ -50,10 +50,14 @@ def verify(connection: Connection) -> list[Finding]:
     ``ledger_verification.verify`` does the same in short transactions, with progress, and need not
     read again what it read before.
     """
-    plan = ledger_walk.plan(connection, {})
-    found = plan.findings
-    while plan.spans:
-        found += ledger_walk.step(connection, plan.spans).findings
+    found: list[Finding] = []
+    after: str | None = ledger_plan.FIRST
+    while after is not None:
+        plan = ledger_plan.plan(connection, after=after)
+        found += plan.findings
+        while plan.spans:
+            found += ledger_walk.step(connection, plan.spans).findings
+        after = plan.last
     found += transactions(connection, true())
     found += [*unmirrored(connection), *pending(connection)]
     return [*found, *statement_checks.verify(connection)]

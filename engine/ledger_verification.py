@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, true
+from sqlalchemy import BigInteger, Connection, Subquery, cast, delete, func, null, select, true
 
-from engine import ledger_checks, ledger_guard, ledger_walk, statement_checks
+from engine import ledger_checks, ledger_guard, ledger_plan, ledger_walk, statement_checks
 from engine.database import Database
 from engine.ledger_chain import Link
 from engine.ledger_checks import Finding
-from engine.ledger_tables import ledger_checkpoints, ledger_entries, ledger_transactions
+from engine.ledger_plan import Span
+from engine.ledger_tables import (
+    ledger_accounts,
+    ledger_checkpoints,
+    ledger_entries,
+    ledger_transactions,
+)
 from engine.upserts import insert_or_replace
 from engine.wallet_tables import wallet_transactions
 
@@ -43,59 +50,106 @@ def verify(
     full: bool = False,
     since: datetime | None = None,
     progress: Progress | None = None,
+    mirrors: bool = True,
 ) -> Verification:
     """Recompute the books and return what does not agree; remember how far they do.
 
     By default what was posted after the last look is read, and every account compared with what it
     was then: O(accounts + new entries). ``full`` reads every row. ``since`` reads the entries of
-    that time on, trusting those before. A change of an old row is found by ``full`` only.
+    that time on, trusting those before. A change of an old row is found by ``full`` only. Without
+    ``mirrors`` neither mirrors nor pending amounts are looked at: they have checks of their own.
     """
     with database.read() as connection:
-        starts = _starts(connection, full=full, since=since)
-        plan = ledger_walk.plan(connection, starts)
-    mode = SINCE if since is not None else NEW if starts else FULL
-    done = Verification(mode, now, accounts=plan.accounts, findings=plan.findings)
-    total = sum(span.end - span.start.version for span in plan.spans)
-    links: dict[str, Link] = {}
+        mode = _mode(connection, full=full, since=since)
+        starts = None if mode == FULL else _starts(since)
+        count = select(func.count()).select_from(ledger_accounts)
+        done = Verification(mode, now, accounts=connection.execute(count).scalar_one())
+        total = 0 if progress is None else _waiting(connection, starts)
+    if mode == FULL:
+        # First: a chain whose transactions do not add up is not remembered as whole.
+        done.transactions = _all_transactions(database, done.findings)
+
+    def told() -> None:
+        if progress is not None:
+            progress(done.entries, max(total, done.entries))
+
+    _chains(database, done, starts, told)
+    with database.read() as connection:
+        done.findings += statement_checks.ends(connection)
+        done.findings += _guards(connection)
+        if mirrors:
+            done.findings += ledger_checks.unmirrored(connection)
+            done.findings += ledger_checks.pending(connection)
+    if mode == FULL:
+        _statements(database, done.findings)
+    if mode != SINCE:
+        _remember(database, {}, done)
+    return done
+
+
+def _chains(
+    database: Database, done: Verification, starts: Subquery | None, told: Callable[[], None]
+) -> None:
+    """Read what is behind the starts, some accounts at a time, and remember those found whole."""
     met: set[str] = set()
-    while plan.spans:
+    after: str | None = ledger_plan.FIRST
+    while after is not None:
         with database.read() as connection:
-            walked = ledger_walk.step(connection, plan.spans)
-            if mode != FULL:
+            plan = ledger_plan.plan(connection, starts, after)
+        done.findings += plan.findings
+        links: dict[str, Link] = {}
+        for walked in _walk(database, plan.spans, done, met):
+            links |= walked
+            told()
+        if done.mode != SINCE:
+            _remember(database, links, done)
+        after = plan.last
+    if done.mode != FULL:
+        done.transactions = len(met)
+
+
+def _walk(
+    database: Database, spans: deque[Span], done: Verification, met: set[str]
+) -> Iterator[dict[str, Link]]:
+    """Read spans batch by batch, each in a transaction; yield where the chains stand."""
+    while spans:
+        with database.read() as connection:
+            walked = ledger_walk.step(connection, spans)
+            if done.mode != FULL:
                 new = walked.transaction_ids - met
                 met |= new
                 done.findings += _transactions(connection, new)
         done.findings += walked.findings
         done.entries += walked.entries
-        links |= walked.links
-        if progress is not None:
-            progress(done.entries, total)
-    everything = mode == FULL
-    done.transactions = _all_transactions(database, done.findings) if everything else len(met)
-    with database.read() as connection:
-        done.findings += ledger_checks.unmirrored(connection)
-        done.findings += ledger_checks.pending(connection)
-        done.findings += statement_checks.ends(connection)
-        done.findings += _guards(connection)
-    if mode == FULL:
-        _statements(database, done.findings)
-    if mode != SINCE:
-        _remember(database, links, done.findings, now)
-    return done
+        yield walked.links
 
 
-def checkpoints(connection: Connection) -> dict[str, Link]:
-    """Return where the chain of each account stood when it was last found whole."""
-    return {
-        row.account_id: Link(
-            version=row.version,
-            balance=row.posted_debits - row.posted_credits,
-            digest=row.digest,
-            debits=row.posted_debits,
-            credits=row.posted_credits,
-        )
-        for row in connection.execute(select(ledger_checkpoints))
-    }
+def _mode(connection: Connection, *, full: bool, since: datetime | None) -> str:
+    if since is not None:
+        return SINCE
+    begun = connection.execute(select(ledger_checkpoints.c.account_id).limit(1)).first()
+    return NEW if begun is not None and not full else FULL
+
+
+def _starts(since: datetime | None) -> Subquery:
+    """Select where each chain stood when it was last found whole, or at an instant."""
+    if since is not None:
+        return _before(since)
+    point = ledger_checkpoints.c
+    return select(
+        ledger_checkpoints, (point.posted_debits - point.posted_credits).label("balance")
+    ).subquery()
+
+
+def _waiting(connection: Connection, starts: Subquery | None) -> int:
+    """Return how many entries are behind the starts."""
+    account = ledger_accounts.c
+    query = select(func.coalesce(func.sum(account.version), 0))
+    total = int(connection.execute(query).scalar_one())
+    if starts is None:
+        return total
+    read = select(func.coalesce(func.sum(starts.c.version), 0))
+    return total - int(connection.execute(read).scalar_one())
 
 
 def _guards(connection: Connection) -> list[Finding]:
@@ -112,14 +166,8 @@ def _guards(connection: Connection) -> list[Finding]:
     ]
 
 
-def _starts(connection: Connection, *, full: bool, since: datetime | None) -> Mapping[str, Link]:
-    if full:
-        return {}
-    return checkpoints(connection) if since is None else _before(connection, since)
-
-
-def _before(connection: Connection, since: datetime) -> dict[str, Link]:
-    """Return where each chain stood at an instant, as its entries say; sums are not known."""
+def _before(since: datetime) -> Subquery:
+    """Select where each chain stood at an instant, as its entries say; sums are not known."""
     entry = ledger_entries.c
     newest = (
         select(entry.account_id, func.max(entry.account_version).label("version"))
@@ -127,14 +175,22 @@ def _before(connection: Connection, since: datetime) -> dict[str, Link]:
         .group_by(entry.account_id)
         .subquery()
     )
-    query = select(ledger_entries).join(
-        newest,
-        (entry.account_id == newest.c.account_id) & (entry.account_version == newest.c.version),
+    unknown = cast(null(), BigInteger)
+    return (
+        select(
+            entry.account_id,
+            entry.account_version.label("version"),
+            entry.current_balance.label("balance"),
+            entry.digest,
+            unknown.label("posted_debits"),
+            unknown.label("posted_credits"),
+        )
+        .join(
+            newest,
+            (entry.account_id == newest.c.account_id) & (entry.account_version == newest.c.version),
+        )
+        .subquery()
     )
-    return {
-        row.account_id: Link(row.account_version, row.current_balance, row.digest, None, None)
-        for row in connection.execute(query)
-    }
 
 
 def _all_transactions(database: Database, findings: list[Finding]) -> int:
@@ -153,13 +209,14 @@ def _all_transactions(database: Database, findings: list[Finding]) -> int:
 
 
 def _statements(database: Database, findings: list[Finding]) -> None:
-    """Read every wallet's statement, one wallet at a time."""
-    with database.read() as connection:
-        tenant_ids = statement_checks.wallets(connection)
-    for tenant_id in tenant_ids:
+    """Read every wallet's statement, as many wallets at a time as have few lines together."""
+    after: str | None = ledger_plan.FIRST
+    while after is not None:
         with database.read() as connection:
-            mine = wallet_transactions.c.tenant_id == tenant_id
-            findings += statement_checks.lines(connection, mine)
+            wallets, after = statement_checks.wallets(connection, after)
+            for tenant_ids in wallets:
+                mine = wallet_transactions.c.tenant_id.in_(tenant_ids)
+                findings += statement_checks.lines(connection, mine)
 
 
 def _transactions(connection: Connection, ids: Collection[str]) -> Iterator[Finding]:
@@ -167,12 +224,10 @@ def _transactions(connection: Connection, ids: Collection[str]) -> Iterator[Find
         yield from ledger_checks.transactions(connection, ledger_transactions.c.id.in_(part))
 
 
-def _remember(
-    database: Database, links: Mapping[str, Link], findings: Sequence[Finding], now: datetime
-) -> None:
+def _remember(database: Database, links: Mapping[str, Link], done: Verification) -> None:
     """Keep where the chains stand that nothing was found against; the others are read again."""
     with database.write() as connection:
-        doubtful = _doubtful(connection, findings)
+        doubtful = _doubtful(connection, done.findings)
         rows = [
             {
                 "account_id": account_id,
@@ -180,7 +235,7 @@ def _remember(
                 "posted_debits": link.debits,
                 "posted_credits": link.credits,
                 "digest": link.digest,
-                "verified_at": now,
+                "verified_at": done.started_at,
             }
             for account_id, link in sorted(links.items())
             if account_id not in doubtful

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, case, cast, func, select, true
+from sqlalchemy import ColumnElement, Connection, String, case, cast, func, or_, select, true
 
 from engine.ledger_tables import ledger_accounts
 from engine.postings import WALLET
@@ -14,6 +14,9 @@ from engine.wallet_tables import wallet_transactions
 
 Finding = dict[str, Any]
 _LINE = wallet_transactions.c
+#: Tenants looked at together, and lines read together.
+PAGE_TENANTS = 1_000
+GROUP_LINES = 20_000
 
 
 def verify(connection: Connection) -> list[Finding]:
@@ -25,34 +28,60 @@ def verify(connection: Connection) -> list[Finding]:
     return [*ends(connection), *lines(connection, true())]
 
 
-def wallets(connection: Connection) -> list[str]:
-    """Return the tenants whose wallet was ever used."""
-    books = select(ledger_accounts.c.book).where(ledger_accounts.c.code == WALLET).distinct()
-    return sorted(connection.execute(books).scalars())
+def wallets(connection: Connection, after: str) -> tuple[list[list[str]], str | None]:
+    """Return the tenants behind ``after`` that have a statement, in groups to read one by one.
+
+    A group has few lines together, or is a single long statement. The second part is the next
+    ``after``, None at the end.
+    """
+    newest = _newest(tenants.c.id)
+    page = select(tenants.c.id, newest.label("lines")).where(tenants.c.id > after)
+    rows = connection.execute(page.order_by(tenants.c.id).limit(PAGE_TENANTS)).all()
+    groups: list[list[str]] = []
+    room = 0
+    for row in rows:
+        if row.lines is None:
+            continue
+        if row.lines > room:
+            groups.append([])
+            room = GROUP_LINES
+        groups[-1].append(row.id)
+        room -= row.lines
+    return groups, rows[-1].id if len(rows) == PAGE_TENANTS else None
 
 
-def ends(connection: Connection) -> list[Finding]:
-    """Compare the end of each statement with its account; costs the wallets, not their lines."""
-    account = ledger_accounts.c
-    newest = (
+def _newest(tenant_id: Any) -> Any:
+    """Select the number of a wallet's newest line: one probe."""
+    return (
         select(func.max(_LINE.seq))
-        .where(_LINE.tenant_id == tenants.c.id)
+        .where(_LINE.tenant_id == tenant_id)
         .correlate(tenants)
         .scalar_subquery()
     )
+
+
+def ends(connection: Connection) -> list[Finding]:
+    """Compare the end of each statement with its account; O(wallets), not their lines, in SQL."""
+    account = ledger_accounts.c
+    balance = account.posted_debits - account.posted_credits
+    said = func.coalesce(_LINE.balance_minor, 0), func.coalesce(_LINE.available_minor, 0)
     query = (
         select(ledger_accounts, _LINE.balance_minor, _LINE.available_minor)
         .select_from(ledger_accounts)
         .join(tenants, cast(tenants.c.id, String(36)) == account.book)
-        .outerjoin(wallet_transactions, (_LINE.tenant_id == tenants.c.id) & (_LINE.seq == newest))
+        .outerjoin(
+            wallet_transactions,
+            (_LINE.tenant_id == tenants.c.id) & (_LINE.seq == _newest(tenants.c.id)),
+        )
         .where(account.code == WALLET)
+        .where(or_(balance != said[0], balance - account.pending_credits != said[1]))
     )
     found = []
     for row in connection.execute(query):
-        balance = row.posted_debits - row.posted_credits
+        balance_minor = row.posted_debits - row.posted_credits
         for name, expected, actual in (
-            ("balance", balance, row.balance_minor or 0),
-            ("available", balance - row.pending_credits, row.available_minor or 0),
+            ("balance", balance_minor, row.balance_minor or 0),
+            ("available", balance_minor - row.pending_credits, row.available_minor or 0),
         ):
             if expected != actual:
                 found.append(_finding(f"statement of {row.book}: {name}", name, expected, actual))

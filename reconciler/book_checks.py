@@ -37,8 +37,9 @@ def _verify(tools: Tools, scope: Scope) -> Verification:
     """Read the ledger in transactions of its own: what is new, or in a sweep every row."""
     if scope.dry_run:
         since = scope.since or BEGINNING
-        return ledger_verification.verify(tools.database, scope.now, since=since)
-    return ledger_verification.verify(tools.database, scope.now, full=scope.since is None)
+        return ledger_verification.verify(tools.database, scope.now, since=since, mirrors=False)
+    full = scope.since is None
+    return ledger_verification.verify(tools.database, scope.now, full=full, mirrors=False)
 
 
 def _find_drift(connection: Connection, scope: Scope) -> Found:
