@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, text
 
-from bench.fill import Made, Told, copies, copy_id, unindexed
+from bench.fill import Changed, Made, Told, copies, copy_id, unindexed
 from bench.stand import Stand
 from engine import orders, pricing, products, tenants, wallets
 from engine.order_tables import chain_orders
@@ -99,17 +99,27 @@ def _id(kind: int, number: str = "s.n") -> Made:
 
 def _orders(stand: Stand, models: Models, rows: int, told: Told) -> None:
     database, numbers, mine = stand.application.database, range(1, rows + 1), models.order_id
-    cash = f"CASE WHEN s.n <= {rows // len(OWED)} THEN 'cod' ELSE 'prepaid' END"
-    changed = {"id": _id(ORDER_KIND), "origin_order_number": "'B-' || s.n"}
-    changed |= {"payment_method": cash, "created_at": _old, "updated_at": _old}
-    copies(database, "chain_orders", changed, numbers, f"id = '{mine}'", told)
+    order: Changed = {
+        "id": _id(ORDER_KIND),
+        "origin_order_number": "'B-' || s.n",
+        "payment_method": f"CASE WHEN s.n <= {rows // len(OWED)} THEN 'cod' ELSE 'prepaid' END",
+        "created_at": _old,
+        "updated_at": _old,
+    }
+    copies(database, "chain_orders", order, numbers, where=f"id = '{mine}'", told=told)
+    step: Changed = {"chain_order_id": _id(ORDER_KIND)}
     newest = f"chain_order_id = '{mine}' AND seq = {models.version}"
-    copies(database, "order_log", {"chain_order_id": _id(ORDER_KIND)}, numbers, newest, told)
+    copies(database, "order_log", step, numbers, where=newest, told=told)
+    event: Changed = {
+        "id": _id(LOG_KIND),
+        "subject_id": _text_id,
+        "dedupe_key": "NULL",
+        "created_at": _old,
+        "occurred_at": _old,
+    }
     of_order = f"subject_id = '{mine}' AND sequence = {models.version}"
     one = f"id = (SELECT id FROM events WHERE {of_order} ORDER BY id LIMIT 1)"  # noqa: S608  # ours
-    changed = {"id": _id(LOG_KIND), "subject_id": _text_id, "dedupe_key": "NULL"}
-    changed |= {"created_at": _old, "occurred_at": _old}
-    copies(database, "events", changed, numbers, one, told)
+    copies(database, "events", event, numbers, where=one, told=told)
 
 
 def _text_id(connection: Connection) -> str:
@@ -117,34 +127,60 @@ def _text_id(connection: Connection) -> str:
 
 
 def _remittances(stand: Stand, models: Models, numbers: range, told: Told) -> None:
-    database = stand.application.database
-    order = {"chain_order_id": _id(ORDER_KIND)}
-    mine = f"chain_order_id = '{models.order_id}'"
-    collected = {"id": _id(COLLECTION_KIND), **order, "collected_at": _old}
-    copies(database, "cod_collections", collected, numbers, mine, told)
-    owed = {"collection_id": _id(COLLECTION_KIND), "due_at": _late, "created_at": _old}
-    owed |= {"id": _id(REMITTANCE_KIND, "s.n * 10 + t.hop"), "due_date": "date('2099-01-01')"}
-    copies(database, "remittances", order | owed, numbers, mine, told)
+    database, mine = stand.application.database, f"chain_order_id = '{models.order_id}'"
+    collected: Changed = {
+        "id": _id(COLLECTION_KIND),
+        "chain_order_id": _id(ORDER_KIND),
+        "collected_at": _old,
+    }
+    copies(database, "cod_collections", collected, numbers, where=mine, told=told)
+    owed: Changed = {
+        "id": _id(REMITTANCE_KIND, "s.n * 10 + t.hop"),
+        "chain_order_id": _id(ORDER_KIND),
+        "collection_id": _id(COLLECTION_KIND),
+        "due_at": _late,
+        "due_date": "date('2099-01-01')",
+        "created_at": _old,
+    }
+    copies(database, "remittances", owed, numbers, where=mine, told=told)
     for hop, model_id in models.owed.items():
-        owed_id = _id(REMITTANCE_KIND, f"s.n * 10 + {hop}")
-        told_at = {"subject_id": owed_id, "fire_at": _late}
-        told_at["id"] = _id(MILESTONE_KIND, f"s.n * 100 + {hop} * 10 + t.place")
-        copies(database, "milestones", told_at, numbers, f"subject_id = '{model_id}'", told)
-        # Of nothing, so that the wallet they are set aside in stays what its statement says.
-        kept = {"id": _id(HOLD_KIND, f"s.n * 10 + {hop}"), "reference_id": owed_id}
-        kept["amount_minor"] = "0"
-        copies(database, "holds", kept, numbers, f"reference_id = '{model_id}'", told)
+        of_owed = _id(REMITTANCE_KIND, f"s.n * 10 + {hop}")
+        milestone: Changed = {
+            "id": _id(MILESTONE_KIND, f"s.n * 100 + {hop} * 10 + t.place"),
+            "subject_id": of_owed,
+            "fire_at": _late,
+        }
+        subject = f"subject_id = '{model_id}'"
+        copies(database, "milestones", milestone, numbers, where=subject, told=told)
+        hold: Changed = {
+            "id": _id(HOLD_KIND, f"s.n * 10 + {hop}"),
+            "reference_id": of_owed,
+            "opened_by_id": of_owed,
+            # Of nothing, so that the wallet it is set aside in stays what its statement says.
+            "amount_minor": "0",
+        }
+        copies(database, "holds", hold, numbers, where=f"reference_id = '{model_id}'", told=told)
 
 
 def _wallets(stand: Stand, models: Models, rows: int, told: Told) -> None:
     database, numbers, shop = stand.application.database, range(1, rows + 1), models.shop_id
-    named = {"id": _id(TENANT_KIND), "name": "'bench ' || s.n"}
-    copies(database, "tenants", named, numbers, f"id = '{shop}'", told)
-    low = {"tenant_id": _id(TENANT_KIND), "low_threshold_minor": "-1000000", "low_state": "'ok'"}
-    copies(database, "wallets", low | {"updated_at": _old}, numbers, f"tenant_id = '{shop}'", told)
-    book = {"id": _id(ACCOUNT_KIND), "book": _book, "pending_credits": "0", "pending_debits": "0"}
-    wallet = f"book = '{shop}' AND code = 'wallet'"
-    copies(database, "ledger_accounts", book, numbers, wallet, told)
+    tenant: Changed = {"id": _id(TENANT_KIND), "name": "'bench ' || s.n"}
+    copies(database, "tenants", tenant, numbers, where=f"id = '{shop}'", told=told)
+    wallet: Changed = {
+        "tenant_id": _id(TENANT_KIND),
+        "low_threshold_minor": "-1000000",
+        "low_state": "'ok'",
+        "updated_at": _old,
+    }
+    copies(database, "wallets", wallet, numbers, where=f"tenant_id = '{shop}'", told=told)
+    account: Changed = {
+        "id": _id(ACCOUNT_KIND),
+        "book": _book,
+        "pending_credits": "0",
+        "pending_debits": "0",
+    }
+    mine = f"book = '{shop}' AND code = 'wallet'"
+    copies(database, "ledger_accounts", account, numbers, where=mine, told=told)
 
 
 def _book(connection: Connection) -> str:
@@ -152,7 +188,7 @@ def _book(connection: Connection) -> str:
 
 
 def plant_due(stand: Stand, numbers: range) -> int:
-    """Let the reminders of these orders' remittances come due, three days before; return of how many."""
+    """Let the reminders of these orders' remittances come due; return how many remittances."""
     return _plant(stand, numbers, "T-3", timedelta(days=3))
 
 
@@ -179,7 +215,9 @@ def plant_moved(stand: Stand, models: Models, numbers: range, told: Told) -> Non
     database = stand.application.database
     now = database.now()
     mine = f"chain_order_id = '{models.order_id}'"
-    copies(database, "chain_hops", {"chain_order_id": _id(ORDER_KIND)}, numbers, mine, told)
+    copies(
+        database, "chain_hops", {"chain_order_id": _id(ORDER_KIND)}, numbers, where=mine, told=told
+    )
     with database.write() as connection:
         for table, column, kind in (
             ("chain_orders", "id", ORDER_KIND),

@@ -14,6 +14,7 @@ BATCH = 250_000
 Told = Callable[[str], None]
 #: Makes the SQL of a column, where the dialects differ.
 Made = Callable[[Connection], str]
+Changed = Mapping[str, Made | str]
 
 _RANGE_POSTGRESQL = (
     "(SELECT n FROM generate_series(CAST(:start AS bigint), CAST(:stop AS bigint)) g(n))"
@@ -50,8 +51,9 @@ def copy_id(connection: Connection, kind: int, number: str) -> str:
 def copies(
     database: Database,
     table: str,
-    changed: Mapping[str, Made | str],
+    changed: Changed,
     numbers: range,
+    *,
     where: str,
     told: Told,
 ) -> None:
@@ -71,7 +73,7 @@ def copies(
 def _copying(
     connection: Connection,
     table: str,
-    changed: Mapping[str, Made | str],
+    changed: Changed,
     where: str,
 ) -> str:
     said = {name: sql if isinstance(sql, str) else sql(connection) for name, sql in changed.items()}

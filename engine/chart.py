@@ -6,7 +6,7 @@ A book is a tenant's id or ``platform``. A code that names another tenant ends w
 from __future__ import annotations
 
 from engine.errors import UnknownAccount
-from engine.postings import WALLET, liability, payable, receivable
+from engine.postings import PLATFORM, WALLET, liability, payable, receivable
 
 DEBIT, CREDIT = "debit", "credit"
 
@@ -74,3 +74,11 @@ def mirror(book: str, code: str) -> tuple[str, str] | None:
     if stem == LIABILITY:
         return tenant_id, WALLET
     return (book, payable(tenant_id)) if stem == PAYABLE else (tenant_id, payable(book))
+
+
+def sides(book: str, code: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return both accounts of a pair that ``mirror`` names, as books and codes."""
+    if code == WALLET:
+        return (book, code), (PLATFORM, liability(book))
+    creditor = code.removeprefix(PAYABLE)
+    return (book, code), (creditor, receivable(book))

@@ -13,7 +13,8 @@ A finding is a dictionary: ``check``, ``subject`` (in words, one per finding), `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -29,16 +30,23 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
+    union,
     union_all,
 )
 
 from engine import ledger_plan, ledger_walk, statement_checks
-from engine.chart import LIABILITY, PAYABLE, RECEIVABLE
+from engine.chart import LIABILITY, PAYABLE, RECEIVABLE, mirror, sides
+from engine.ids import first_id
 from engine.ledger_chain import transaction_digest
 from engine.ledger_tables import holds, ledger_accounts, ledger_entries, ledger_transactions
 from engine.postings import PLATFORM, WALLET
 
 Finding = dict[str, Any]
+#: An account of any currency: its book and code.
+Name = tuple[str, str]
+#: Names that one statement asks about.
+NAMES_PER_QUERY = 1_000
 _ACCOUNT = ledger_accounts.c
 _ENTRY = ledger_entries.c
 _TRANSACTION = ledger_transactions.c
@@ -71,8 +79,34 @@ def transactions(connection: Connection, scope: ColumnElement[bool]) -> list[Fin
     return [*_unbalanced(connection, scope), *_altered(connection, scope)]
 
 
-def unmirrored(connection: Connection) -> list[Finding]:
-    """Return L3: pairs of accounts that should add up to nothing; reads accounts only."""
+def touched(connection: Connection, since: datetime) -> set[Name]:
+    """Return book and code of the accounts that have entries since then: costs those entries."""
+    query = (
+        select(_ACCOUNT.book, _ACCOUNT.code)
+        .join(ledger_entries, _ENTRY.account_id == _ACCOUNT.id)
+        # Identifiers are ordered by time: the newest entries are the end of the primary key.
+        .where(_ENTRY.id >= first_id(since))
+        .distinct()
+    )
+    return {(row.book, row.code) for row in connection.execute(query)}
+
+
+def unmirrored(connection: Connection, names: Collection[Name] | None = None) -> list[Finding]:
+    """Return L3: pairs of accounts that should add up to nothing.
+
+    Of the accounts with these books and codes and what mirrors them, or of all: O(accounts) then.
+    """
+    if names is None:
+        return _unmirrored(connection, true())
+    pairs = sorted({pair for name in names if (pair := mirror(*name)) is not None})
+    found: list[Finding] = []
+    for start in range(0, len(pairs), NAMES_PER_QUERY):
+        both = [side for pair in pairs[start : start + NAMES_PER_QUERY] for side in sides(*pair)]
+        found += _unmirrored(connection, tuple_(_ACCOUNT.book, _ACCOUNT.code).in_(both))
+    return found
+
+
+def _unmirrored(connection: Connection, scope: ColumnElement[bool]) -> list[Finding]:
     stem = func.substr
     debtor = case(
         (_ACCOUNT.code == WALLET, _ACCOUNT.book),
@@ -96,7 +130,8 @@ def unmirrored(connection: Connection) -> list[Finding]:
             and_(_ACCOUNT.book == PLATFORM, _starts(LIABILITY)),
             _starts(PAYABLE),
             _starts(RECEIVABLE),
-        )
+        ),
+        scope,
     )
     each = pairs.subquery()
     left = func.sum(each.c.balance)
@@ -113,18 +148,44 @@ def unmirrored(connection: Connection) -> list[Finding]:
             "field": "mirror",
             "expected": 0,
             "actual": int(row.left),
+            "key": list(_key(row)),
         }
         for row in connection.execute(query)
     ]
 
 
-def pending(connection: Connection) -> list[Finding]:
+def holding(connection: Connection, since: datetime) -> set[str]:
+    """Return the books whose holds were opened or closed since then: costs those holds."""
+    low = first_id(since)
+    sides_of = (holds.c.payer_id, holds.c.payee_id)
+    # A hold is closed by a transaction, and its identifier too is ordered by time.
+    queries = [
+        select(side).where(column >= low, side.is_not(None))
+        for side in sides_of
+        for column in (holds.c.id, holds.c.closed_by_id)
+    ]
+    return set(connection.execute(union(*queries)).scalars())
+
+
+def pending(connection: Connection, books: Collection[str] | None = None) -> list[Finding]:
     """Return L4: wallets whose pending amounts are not their open holds; one statement, one view.
 
-    Costs the accounts and what is open.
+    Of these books, or of all: O(accounts and what is open) then.
     """
-    found = _pending_query(holds.c.payer_id, "pending_credits")
-    other = _pending_query(holds.c.payee_id, "pending_debits")
+    if books is None:
+        return _pending(connection, None)
+    ordered = sorted(books)
+    parts = range(0, len(ordered), NAMES_PER_QUERY)
+    return [
+        found
+        for start in parts
+        for found in _pending(connection, ordered[start : start + NAMES_PER_QUERY])
+    ]
+
+
+def _pending(connection: Connection, books: Sequence[str] | None) -> list[Finding]:
+    found = _pending_query(holds.c.payer_id, "pending_credits", books)
+    other = _pending_query(holds.c.payee_id, "pending_debits", books)
     return [
         {
             "check": "L4",
@@ -133,13 +194,14 @@ def pending(connection: Connection) -> list[Finding]:
             "expected": int(row.expected),
             "actual": int(row.actual),
             "account": f"{row.book}/{row.code}/{row.currency}",
+            "key": [row.book],
         }
         for query in (found, other)
         for row in connection.execute(query)
     ]
 
 
-def _pending_query(tenant: Any, field: str) -> Select[Any]:
+def _pending_query(tenant: Any, field: str, books: Sequence[str] | None) -> Select[Any]:
     """Return accounts beside what is open on them, where the two differ."""
     zero = literal(0)
     kept = select(
@@ -156,6 +218,8 @@ def _pending_query(tenant: Any, field: str) -> Select[Any]:
         holds.c.amount_minor,
         zero,
     ).where(holds.c.status == "open", tenant.is_not(None))
+    if books is not None:
+        kept, opened = kept.where(_ACCOUNT.book.in_(books)), opened.where(tenant.in_(books))
     both = union_all(kept, opened).subquery()
     expected, actual = func.sum(both.c.expected), func.sum(both.c.actual)
     return (
@@ -213,6 +277,12 @@ def _pair(row: Any) -> str:
     if row.creditor == PLATFORM:
         return f"wallet of {row.debtor} and the platform's liability"
     return f"debt of {row.debtor} to {row.creditor}"
+
+
+def _key(row: Any) -> Name:
+    """Return book and code of the debtor's side of a pair."""
+    of_wallet = row.creditor == PLATFORM
+    return row.debtor, WALLET if of_wallet else f"{PAYABLE}{row.creditor}"
 
 
 def _starts(prefix: str) -> Any:

@@ -52,6 +52,17 @@ Index("ix_cod_collections_collector", cod_collections.c.collector_tenant_id, *_N
 Index("ix_cod_collections_origin", cod_collections.c.origin_tenant_id, *_NEWEST)
 Index("ix_cod_collections_collected_at", *_NEWEST)
 
+#: What finance has not decided about.
+_UNDECIDED = cod_collections.c.status.in_(("short", "disputed")) & (
+    cod_collections.c.resolved_at.is_(None)
+)
+Index(
+    "ix_cod_collections_undecided",
+    cod_collections.c.collected_at,
+    sqlite_where=_UNDECIDED,
+    postgresql_where=_UNDECIDED,
+)
+
 remittances = Table(
     "remittances",
     metadata,

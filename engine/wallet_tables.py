@@ -85,6 +85,8 @@ payouts = Table(
 Index("ix_payouts_tenant_id", payouts.c.tenant_id, payouts.c.id)
 Index("ix_payouts_platform_id", payouts.c.platform_id, payouts.c.id)
 Index("ix_payouts_status", payouts.c.status, payouts.c.id)
+#: Decisions since somebody last looked.
+Index("ix_payouts_updated_at", payouts.c.updated_at)
 
 #: What a caller asked under a key; keys on money are kept for ever.
 idempotency_keys = Table(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 from sqlalchemy import text as sql
 
 from engine import ageing
@@ -24,7 +24,10 @@ _OWED = sql("remittances.status = 'pending'")
 
 
 def _find(connection: Connection, scope: Scope) -> Found:
-    """Find debts long past due, and clearing accounts that nothing owed explains."""
+    """Find debts long past due, and clearing accounts that nothing owed explains.
+
+    Once a day, and O(what is owed): the server adds it up.
+    """
     debts = ageing.obligations(connection, scope.as_of)
     standing = _standing(connection, scope)
     findings = [*_old(debts, scope), *(_uncleared(row) for row in standing)]
@@ -75,10 +78,11 @@ def _standing(connection: Connection, scope: Scope) -> list[Any]:
 def _owed(connection: Connection) -> dict[tuple[str, str | None, str], int]:
     """Return what each payer owes each payee by open remittances."""
     pair = (remittances.c.payer_id, remittances.c.payee_id, remittances.c.currency)
-    found: dict[tuple[str, str | None, str], int] = {}
-    for *key, amount in connection.execute(select(*pair, remittances.c.amount_minor).where(_OWED)):
-        found[key[0], key[1], key[2]] = found.get((key[0], key[1], key[2]), 0) + amount
-    return found
+    query = select(*pair, func.sum(remittances.c.amount_minor)).where(_OWED).group_by(*pair)
+    return {
+        (payer_id, payee_id, currency): int(amount)
+        for payer_id, payee_id, currency, amount in connection.execute(query)
+    }
 
 
 def _uncleared(found: tuple[Any, int]) -> Finding:
