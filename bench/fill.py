@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -36,6 +38,18 @@ _INDEXES = """
     ORDER BY 1"""
 #: Where the identifiers of copies begin: a day long ago, so that they are older than what is new.
 _OLD = "016f5e66-e800-7000"
+#: Every copy is older, and everything the engine makes is newer.
+NEWER = "016f5e66-e800-7001-8000-000000000000"
+
+
+def telling() -> Told:
+    """Return what writes sentences to standard error, with the seconds since now."""
+    began = time.monotonic()
+
+    def told(sentence: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {sentence}\n")
+
+    return told
 
 
 def copy_id(connection: Connection, kind: int, number: str) -> str:

@@ -36,11 +36,20 @@ class Scale:
     latency_rates: tuple[int, ...]
     usual_deliveries: int
     settled_rows: int
+    open_rows: int
+    reconciled_rows: int = 0
     workers: int = 1
 
 
-QUICK = Scale(15_000, 10_000, 5_000, 100, 1_000, 2, 2, (500,), 150, 20_000)
-FULL = Scale(100_000, 300_000, 100_000, 200, 10_000, 60, 10, (50, 500, 2000), 1_000, 10_000_000)
+QUICK = Scale(15_000, 10_000, 5_000, 100, 1_000, 2, 2, (500,), 150, 20_000, 5_000)
+FULL = Scale(
+    *(100_000, 300_000, 100_000, 200, 10_000, 60, 10, (50, 500, 2000), 1_000),
+    settled_rows=10_000_000,
+    open_rows=1_000_000,
+    reconciled_rows=1_000_000,
+)
+#: What the reconciliation of many rows is held against.
+FEW_ROWS = 20_000
 
 
 def module(name: str, *arguments: str, environment: dict[str, str] | None = None) -> Figures:
@@ -184,6 +193,17 @@ def percentiles(values: Sequence[float]) -> Figures:
         return {}
     cuts = statistics.quantiles(values, n=100)
     return {"p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98], "max_ms": max(values)}
+
+
+def claimed(scale: Scale) -> Figures:
+    """Time relay, claim and settle with rows behind and in front, in a process of its own."""
+    arguments = ("--settled", str(scale.settled_rows), "--open", str(scale.open_rows))
+    return module("bench.claim", *arguments)
+
+
+def reconciled(scale: Scale) -> Figures:
+    """Run every check over few rows and over many, in a process of its own."""
+    return module("bench.reconcile", "--rows", str(FEW_ROWS), str(scale.reconciled_rows))
 
 
 def usual(scale: Scale) -> Figures:

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from bench import books
 from bench.books import Models
-from bench.fill import Told
+from bench.fill import Told, telling
 from bench.ground import fresh_ground
 from bench.stand import Stand, memory_peak_megabytes, standing
 from dispatcher.hints import NoHints
@@ -106,11 +106,7 @@ def main() -> None:
     parser.add_argument("--due", type=int, default=1000)
     parser.add_argument("--checks", nargs="+", default=list(CHECKS), choices=list(CHECKS))
     given = parser.parse_args()
-    began = time.monotonic()
-
-    def told(sentence: str) -> None:
-        sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {sentence}\n")
-
+    told = telling()
     found = {str(rows): measure(rows, given.due, told, given.checks) for rows in given.rows}
     sys.stdout.write(json.dumps(found) + "\n")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import lines
-from bench.claim import claim
 from bench.hanging import hanging
 from bench.lines import Figures, Scale
 
@@ -46,9 +45,18 @@ def _plan(scale: Scale) -> list[tuple[str, str, Callable[[], Figures]]]:
         ("latency", "latency at steady rates", lambda: _latency(scale)),
         ("hanging", "one endpoint of ten that hangs", lambda: hanging(scale)),
         ("killed", "a worker killed half-way", lambda: lines.killed(scale)),
-        ("claim", "the lease with history behind it", lambda: claim(scale)),
+        ("claim", "the lease with history behind it", lambda: lines.claimed(scale)),
+        *_of_rows(scale),
         ("usual", "the usual way", lambda: lines.usual(scale)),
     ]
+
+
+def _of_rows(scale: Scale) -> list[tuple[str, str, Callable[[], Figures]]]:
+    """Return what only a full run measures: its fill alone takes minutes."""
+    if not scale.reconciled_rows:
+        return []
+    sentence = f"reconciliation of {scale.reconciled_rows:,} open remittances"
+    return [("reconcile", sentence, lambda: lines.reconciled(scale))]
 
 
 def _sustained(scale: Scale) -> Figures:

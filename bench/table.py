@@ -70,14 +70,48 @@ def _others(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
         with_, without = line["with"]["p99_ms"], line["without"]["p99_ms"]
         text = f"p99 of the nine {with_:.0f} ms, without it {without:.0f} ms"
         yield "one endpoint of ten hangs", text, "within 10 %"
-    if "claim" in found:
-        line = found["claim"]
-        text = f"{line['behind_ms']:.1f} ms, with none {line['empty_ms']:.1f} ms"
-        yield f"lease and read with {line['settled_rows']:,} settled rows", text, "1.2 times"
+    yield from _claim(found)
+    yield from _reconcile(found)
     if "killed" in found:
         line = found["killed"]
         text = f"lost {line['missing']}, {line['received_again']} came again"
         yield "a worker killed half-way", text, "0 lost, no more again than were in flight"
+
+
+def _claim(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    """Yield each step with history behind it, then the claim with open rows in front too."""
+    line = found.get("claim")
+    if line is None:
+        return
+    for step in ("relay", "claim", "settle"):
+        with_, without = line["behind"][step], line["none"][step]
+        ratio = with_["p50_ms"] / without["p50_ms"]
+        text = f"{precisely(with_)}; with none p50 {without['p50_ms']:.1f} ms: {ratio:.2f} times"
+        yield f"{step} with {line['settled_rows']:,} settled rows behind", text, "1.2 times"
+    if "in_front" in line:
+        name = f"claim with {line['open_rows']:,} open and as many to relay besides"
+        text = f"{precisely(line['in_front']['claim'])}, {line['memory_megabytes']:.0f} MB"
+        yield name, text, "p99 20 ms, 250 MB"
+
+
+def _reconcile(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    """Yield what finding a thousand due ones takes, and the slowest of all checks."""
+    sizes = found.get("reconcile")
+    if sizes is None:
+        return
+    few, many = (sizes[size] for size in sorted(sizes, key=int))
+    rows, due = many["rows"]["remittances"] - 2, many["due"]
+    text = f"{due['K10']['seconds']:.2f} s; of {few['rows']['remittances'] - 2:,}"
+    text += f" {few['due']['K10']['seconds']:.2f} s; {many['memory_megabytes']:.0f} MB"
+    yield f"reconcile {rows:,} open remittances, a thousand due", text, "2 s, 250 MB"
+    slowest = max(due, key=lambda check: float(due[check]["seconds"]))
+    text = f"{slowest} {due[slowest]['seconds']:.2f} s"
+    yield "the slowest check, a thousand of everything due or moved", text, "2 s"
+
+
+def precisely(found: Figures) -> str:
+    """Write a latency of few milliseconds."""
+    return f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms"
 
 
 def rendered(found: Mapping[str, Figures]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ColumnElement, delete, exists, or_
+from sqlalchemy import Column, ColumnElement, and_, delete, exists
 
 from engine.adjustment_tables import adjustments
 from engine.ledger_tables import holds, ledger_transactions
@@ -21,9 +21,13 @@ SUBJECTS: tuple[Column[str], ...] = (
 )
 
 
-def has_effect() -> ColumnElement[bool]:
-    """Return the condition that what a key names is there."""
-    return or_(*(exists().where(column == idempotency_keys.c.subject_id) for column in SUBJECTS))
+def without_effect() -> ColumnElement[bool]:
+    """Return the condition that nothing is there that a key names: a probe of each index.
+
+    Denied one by one: of an OR of them the server made tables of all that there is.
+    """
+    named = (exists().where(column == idempotency_keys.c.subject_id) for column in SUBJECTS)
+    return and_(*(~each for each in named))
 
 
 def free(work: UnitOfWork, tenant_id: str, key: str) -> bool:
@@ -32,7 +36,7 @@ def free(work: UnitOfWork, tenant_id: str, key: str) -> bool:
         delete(idempotency_keys).where(
             idempotency_keys.c.tenant_id == tenant_id,
             idempotency_keys.c.key == key,
-            ~has_effect(),
+            without_effect(),
         )
     )
     return freed.rowcount == 1

@@ -155,6 +155,8 @@ Index(
 Index("ix_holds_open_payer", holds.c.payer_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_holds_open_payee", holds.c.payee_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_holds_opened_by_id", holds.c.opened_by_id)
+#: Whether anything was ever set aside for what a key names.
+Index("ix_holds_reference_id", holds.c.reference_id)
 _CLOSED = holds.c.closed_by_id.is_not(None)
 Index("ix_holds_closed_by_id", holds.c.closed_by_id, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
 _EXPIRES = _OPEN & holds.c.expires_at.is_not(None)

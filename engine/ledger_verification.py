@@ -50,14 +50,14 @@ def verify(
     full: bool = False,
     since: datetime | None = None,
     progress: Progress | None = None,
-    mirrors: bool = True,
+    others: bool = True,
 ) -> Verification:
     """Recompute the books and return what does not agree; remember how far they do.
 
     By default what was posted after the last look is read, and every account compared with what it
     was then: O(accounts + new entries). ``full`` reads every row. ``since`` reads the entries of
     that time on, trusting those before. A change of an old row is found by ``full`` only. Without
-    ``mirrors`` neither mirrors nor pending amounts are looked at: they have checks of their own.
+    ``others`` neither mirrors, pending amounts nor the ends of statements are compared.
     """
     with database.read() as connection:
         mode = _mode(connection, full=full, since=since)
@@ -75,9 +75,9 @@ def verify(
 
     _chains(database, done, starts, told)
     with database.read() as connection:
-        done.findings += statement_checks.ends(connection)
         done.findings += _guards(connection)
-        if mirrors:
+        if others:
+            done.findings += statement_checks.ends(connection)
             done.findings += ledger_checks.unmirrored(connection)
             done.findings += ledger_checks.pending(connection)
     if mode == FULL:

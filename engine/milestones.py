@@ -210,6 +210,8 @@ def _draft(row: Row, remittance: Row, as_of: datetime) -> EventDraft:
 
 def _mark_overdue(work: UnitOfWork, late: Sequence[Row]) -> None:
     unmarked = [remittance for remittance in late if remittance["overdue_since"] is None]
+    if not unmarked:
+        return
     for remittance in unmarked:
         remittance["overdue_since"] = remittance["due_at"]
     ids = [remittance["id"] for remittance in unmarked]

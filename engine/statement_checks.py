@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, case, cast, func, or_, select, true
@@ -60,8 +61,20 @@ def _newest(tenant_id: Any) -> Any:
     )
 
 
-def ends(connection: Connection) -> list[Finding]:
-    """Compare the end of each statement with its account; O(wallets), not their lines, in SQL."""
+def ends(connection: Connection, tenant_ids: Collection[str] | None = None) -> list[Finding]:
+    """Compare the end of each statement with its account, of these wallets or of all.
+
+    Costs the wallets, not their lines; the server compares.
+    """
+    if tenant_ids is None:
+        return _ends(connection, true())
+    ordered = sorted(tenant_ids)
+    parts = (ordered[at : at + PAGE_TENANTS] for at in range(0, len(ordered), PAGE_TENANTS))
+    of_both = ((tenants.c.id.in_(part), ledger_accounts.c.book.in_(part)) for part in parts)
+    return [found for scope in of_both for found in _ends(connection, *scope)]
+
+
+def _ends(connection: Connection, *scope: ColumnElement[bool]) -> list[Finding]:
     account = ledger_accounts.c
     balance = account.posted_debits - account.posted_credits
     said = func.coalesce(_LINE.balance_minor, 0), func.coalesce(_LINE.available_minor, 0)
@@ -73,7 +86,7 @@ def ends(connection: Connection) -> list[Finding]:
             wallet_transactions,
             (_LINE.tenant_id == tenants.c.id) & (_LINE.seq == _newest(tenants.c.id)),
         )
-        .where(account.code == WALLET)
+        .where(account.code == WALLET, *scope)
         .where(or_(balance != said[0], balance - account.pending_credits != said[1]))
     )
     found = []
@@ -84,7 +97,8 @@ def ends(connection: Connection) -> list[Finding]:
             ("available", balance_minor - row.pending_credits, row.available_minor or 0),
         ):
             if expected != actual:
-                found.append(_finding(f"statement of {row.book}: {name}", name, expected, actual))
+                subject = f"statement of {row.book}: {name}"
+                found.append(_finding(row.book, subject, name, expected, actual))
     return found
 
 
@@ -101,6 +115,7 @@ def lines(connection: Connection, scope: ColumnElement[bool]) -> list[Finding]:
     freed = case((_LINE.type.in_((DEBIT, HOLD)), -amount), else_=amount)
     judged = select(
         _LINE.id,
+        _LINE.tenant_id,
         _LINE.seq,
         (
             (_LINE.seq != func.row_number().over(**wallet))
@@ -113,13 +128,20 @@ def lines(connection: Connection, scope: ColumnElement[bool]) -> list[Finding]:
     )
     each = judged.where(scope).subquery()
     return [
-        _finding(f"wallet transaction {row.id}: line {row.seq}", "line", "continues", "does not")
+        _finding(
+            row.tenant_id,
+            f"wallet transaction {row.id}: line {row.seq}",
+            "line",
+            "continues",
+            "does not",
+        )
         for row in connection.execute(select(each).where(each.c.broken))
     ]
 
 
-def _finding(subject: str, field: str, expected: object, actual: object) -> Finding:
+def _finding(tenant_id: str, subject: str, field: str, expected: object, actual: object) -> Finding:
     return {
+        "key": [tenant_id],
         "check": "L7",
         "subject": subject,
         "field": field,

@@ -57,7 +57,9 @@ def _keys(scope: Scope, since: Any) -> Select[Any]:
     again = [each[1] for each in scope.again if isinstance(each, list)]
     recent = (idempotency_keys.c.created_at >= since) | idempotency_keys.c.key.in_(again)
     return (
-        select(idempotency_keys).where(recent, ~idempotency_healing.has_effect()).limit(SLICE_ROWS)
+        select(idempotency_keys)
+        .where(recent, idempotency_healing.without_effect())
+        .limit(SLICE_ROWS)
     )
 
 
