@@ -30,7 +30,7 @@ from dispatcher.settle import settle_now
 from dispatcher.settlement import Settlement
 from dispatcher.states import DeliveryState
 
-ROUNDS = 150
+ROUNDS = 100
 ENDPOINTS = 100
 #: Mailboxes of one claim, deliveries read of each and settled of each.
 MAILBOXES, ROWS, SETTLED = 20, 25, 10

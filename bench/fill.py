@@ -105,12 +105,11 @@ def unindexed(database: Database, tables: Sequence[str], told: Told) -> Iterator
     """Keep tables without indexes and foreign keys while the block fills them, then analyse them.
 
     A million rows with ten of both took minutes one by one and seconds at once. Foreign keys come
-    back for new rows only. SQLite keeps its indexes: copies come in order.
+    back for new rows only. SQLite keeps its indexes, for copies come in order, and is not
+    analysed: in life it is not either.
     """
     if database.sqlite:
         yield
-        with database.write() as connection:
-            connection.execute(text("ANALYZE"))
         return
     with database.write() as connection:
         found = {"tables": list(tables)}

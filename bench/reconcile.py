@@ -45,9 +45,9 @@ def measure(rows: int, due: int, told: Told, checks: Sequence[str] = tuple(CHECK
         began = time.monotonic()
         books.fill(stand, models, rows, told)
         found: Figures = {"fill_seconds": round(time.monotonic() - began, 1), "rows": _rows(stand)}
-        found["full"] = {check: _timed(stand, check, told, full=True) for check in checks}
+        found["full"] = {check: look(stand, check, told, full=True) for check in checks}
         found["idle"] = {
-            check: _median([_timed(stand, check, told) for _ in range(ROUNDS)]) for check in checks
+            check: _median([look(stand, check, told) for _ in range(ROUNDS)]) for check in checks
         }
         found |= _rounds(stand, models, due, checks, told)
         found["memory_megabytes"] = memory_peak_megabytes([os.getpid()])
@@ -74,7 +74,7 @@ def _rounds(stand: Stand, models: Models, due: int, checks: Sequence[str], told:
             if planted != len(owing) * len(books.OWED):
                 raise SystemExit(f"{planted} remittances planted: fill more rows than are due")
             for check in checks if occasion == "due" else ("K10",):
-                seen[occasion].setdefault(check, []).append(_timed(stand, check, told))
+                seen[occasion].setdefault(check, []).append(look(stand, check, told))
             stand.relay()
     return {
         occasion: {check: _median(looks) for check, looks in by_check.items()}
@@ -87,7 +87,7 @@ def _median(looks: Sequence[Figures]) -> Figures:
     return looks[-1] | {"seconds": statistics.median(look["seconds"] for look in looks)}
 
 
-def _timed(stand: Stand, check: str, told: Told, *, full: bool = False) -> Figures:
+def look(stand: Stand, check: str, told: Told, *, full: bool = False) -> Figures:
     """Run one check and return what it looked at, found and took."""
     runner = Runner(stand.application.units, NoHints())
     began = time.perf_counter()

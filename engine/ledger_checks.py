@@ -102,7 +102,9 @@ def unmirrored(connection: Connection, names: Collection[Name] | None = None) ->
     found: list[Finding] = []
     for start in range(0, len(pairs), NAMES_PER_QUERY):
         both = [side for pair in pairs[start : start + NAMES_PER_QUERY] for side in sides(*pair)]
-        found += _unmirrored(connection, tuple_(_ACCOUNT.book, _ACCOUNT.code).in_(both))
+        # The books by themselves too: SQLite has no index for pairs in a list.
+        mine = _ACCOUNT.book.in_(sorted({book for book, _ in both}))
+        found += _unmirrored(connection, mine & tuple_(_ACCOUNT.book, _ACCOUNT.code).in_(both))
     return found
 
 

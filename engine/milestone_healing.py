@@ -23,6 +23,8 @@ def schedule_missing(work: UnitOfWork, remittance_ids: Sequence[str], as_of: dat
 
     What of them has come at ``as_of`` gets its outcome at once.
     """
+    if not remittance_ids:
+        return []
     found = _owed(work.connection, remittance_ids)
     have = select(rows.c.subject_id).where(
         tuple_(rows.c.subject_id, rows.c.schedule_version).in_(

@@ -117,8 +117,10 @@ for _name, _side in (
         postgresql_where=_PAID,
     )
 _OPEN = remittances.c.status == "pending"
+#: The status too: SQLite, which is not analysed, would take the index of states for it.
 Index(
     "ix_remittances_open_due_at",
+    remittances.c.status,
     remittances.c.due_at,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
@@ -141,6 +143,7 @@ Index(
 #: Due dates resolved under older rules are found without looking at the others.
 Index(
     "ix_remittances_open_due_rules",
+    remittances.c.status,
     remittances.c.due_rules,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,

@@ -68,7 +68,7 @@ def _find(connection: Connection, as_of: datetime, limits: dict[str, Limit]) -> 
     scanned = connection.execute(select(func.count()).select_from(chain_orders).where(waiting))
     rows = connection.execute(
         select(chain_orders)
-        .where(beyond)
+        .where(waiting, beyond)
         .order_by(chain_orders.c.chain_status, moved)
         .limit(SLICE_ROWS)
     )

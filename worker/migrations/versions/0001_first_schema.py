@@ -718,6 +718,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'open'"),
     )
     op.create_index("ix_holds_opened_by_id", "holds", ["opened_by_id"], unique=False)
+    op.create_index("ix_holds_reference_id", "holds", ["reference_id"], unique=False)
     op.create_index(
         "uq_holds_open",
         "holds",
@@ -869,6 +870,7 @@ def upgrade() -> None:
     op.create_index("ix_payouts_platform_id", "payouts", ["platform_id", "id"], unique=False)
     op.create_index("ix_payouts_status", "payouts", ["status", "id"], unique=False)
     op.create_index("ix_payouts_tenant_id", "payouts", ["tenant_id", "id"], unique=False)
+    op.create_index("ix_payouts_updated_at", "payouts", ["updated_at"], unique=False)
     op.create_table(
         "products",
         sa.Column("id", types.Id, nullable=False),
@@ -1216,6 +1218,14 @@ def upgrade() -> None:
         "cod_collections",
         ["origin_tenant_id", "flow_type", "status", "collected_at", "id", "collected_minor"],
         unique=False,
+    )
+    op.create_index(
+        "ix_cod_collections_undecided",
+        "cod_collections",
+        ["collected_at"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('short', 'disputed') AND resolved_at IS NULL"),
+        postgresql_where=sa.text("status IN ('short', 'disputed') AND resolved_at IS NULL"),
     )
     op.create_table(
         "courier_differences",
@@ -1875,7 +1885,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_remittances_open_due_at",
         "remittances",
-        ["due_at"],
+        ["status", "due_at"],
         unique=False,
         sqlite_where=sa.text("status = 'pending'"),
         postgresql_where=sa.text("status = 'pending'"),
@@ -1883,7 +1893,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_remittances_open_due_rules",
         "remittances",
-        ["due_rules"],
+        ["status", "due_rules"],
         unique=False,
         sqlite_where=sa.text("status = 'pending'"),
         postgresql_where=sa.text("status = 'pending'"),
