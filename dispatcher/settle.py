@@ -45,11 +45,12 @@ _POSTGRESQL = text(f"""
             AND m.lease_token = s.lease_token AND m.lease_until IS NOT NULL
         WHERE d.id = s.delivery_id AND d.attempts = s.number - 1
             AND d.next_attempt_at IS NOT NULL
-        RETURNING d.id)
+        RETURNING d.id, s.lease_token, s.number)
     INSERT INTO attempts ({_ATTEMPT_COLUMNS})
     SELECT s.delivery_id, s.number, s.lease_token, s.started_at, s.duration_ms, s.status_code,
         s.error, s.excerpt, s.trigger, c.id IS NOT NULL
     FROM settled s LEFT JOIN changed c ON c.id = s.delivery_id
+        AND c.lease_token = s.lease_token AND c.number = s.number
     ON CONFLICT DO NOTHING""")
 
 #: One writer at a time: what holds before the insert still holds at the update behind it.

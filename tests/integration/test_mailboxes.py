@@ -223,34 +223,20 @@ def test_the_sweep_finds_what_no_hint_announced(dispatch: Dispatching) -> None:
     assert sweep.run_once() == 1
 
 
-def condemn(dispatch: Dispatching, suspect: str) -> None:
-    """Let the mailbox's holder have died once too often, trying one delivery."""
-    dead = {"lease_until": dispatch.clock.now() - timedelta(seconds=1), "due_at": None}
-    with dispatch.database.write() as connection:
-        connection.execute(
-            update(mailboxes).values(crashes=CRASHES_MAX - 1, suspect_delivery_id=suspect, **dead)
-        )
-
-
-def test_a_process_that_stood_still_condemns_nothing(dispatch: Dispatching) -> None:
-    """An attempt written down behind its lease shows that its delivery killed nobody."""
-    with receiving() as receiver:
-        prepared(dispatch, receiver.url)
-        late = settlement(dispatch, take(dispatch)[0])
-        condemn(dispatch, late.delivery_id)
-        with dispatch.database.write() as connection:
-            settle(connection, [late._replace(lease_token=0)], dispatch.clock.now())
-        dispatch.drainer.run_once()
-
-    assert [(row.state, row.attempts) for row in dispatch.rows()] == [("succeeded", 1)]
-
-
 def test_a_delivery_that_kills_its_process_is_parked(dispatch: Dispatching) -> None:
     """After three dead holders deliveries go one by one, and the suspect is parked."""
     with receiving() as receiver:
         prepared(dispatch, receiver.url, count=3)
         suspect = dispatch.rows()[1].id
-        condemn(dispatch, suspect)
+        with dispatch.database.write() as connection:
+            connection.execute(
+                update(mailboxes).values(
+                    crashes=CRASHES_MAX - 1,
+                    suspect_delivery_id=suspect,
+                    lease_until=dispatch.clock.now() - timedelta(seconds=1),
+                    due_at=None,
+                )
+            )
         dispatch.drainer.run_once()
 
     states = {row.id: (row.state, row.last_error) for row in dispatch.rows()}

@@ -34,9 +34,9 @@ class Stage:
         self._template = self._driver().serialize()
 
     def set_back(self) -> None:
-        """Put back what was kept."""
-        assert self._template is not None
-        self._driver().deserialize(self._template)
+        """Put back what was kept, if anything was: a server's database is emptied by its user."""
+        if self._template is not None:
+            self._driver().deserialize(self._template)
 
     def _driver(self) -> Any:
         connection = self.database.engine.raw_connection()

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import delete
+
 from dispatcher import endpoints
 from dispatcher.endpoints import EndpointGuard
 from engine import pricing, products, tenants, wallets
 from engine.sealing import KeyRing
+from engine.tables import outbox
 from engine.unit_of_work import UnitsOfWork
 from tests.simulation.faults import Faults, FaultyDatabase, Odds, Trace
 from tests.simulation.fleet import POLICY, Fleet, Receiver
@@ -116,6 +119,9 @@ def furnish(stage: Stage) -> Names:
             for number, owner in enumerate(OWNERS)
         )
     loop.close()
+    # What the furnishing told is not a part of any history.
+    with stage.database.write() as connection:
+        connection.execute(delete(outbox))
     return Names(ids, goods, receivers)
 
 
@@ -160,8 +166,5 @@ def new_stage() -> tuple[Stage, Names]:
     """Return a stage in memory, furnished."""
     stage = Stage()
     names = furnish(stage)
-    # What the furnishing told is not a part of any history.
-    with stage.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM outbox")
     stage.keep()
     return stage, names
