@@ -77,6 +77,7 @@ def stopped(process: Running) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.fault("F03")
 def test_a_stopped_process_finishes_what_it_began(embedded: Application) -> None:
     """SIGTERM under load (F03): zero within 30 s, nothing held, the rest delivered later."""
     with receiving(Slow()) as receiver:
@@ -100,6 +101,7 @@ def test_a_stopped_process_finishes_what_it_began(embedded: Application) -> None
     assert found.total() - len(ids) <= IN_FLIGHT
 
 
+@pytest.mark.fault("F03")
 def test_a_receiver_that_never_answers_holds_up_no_stop(embedded: Application) -> None:
     """What hangs at SIGTERM ends with its deadline, is recorded, and is retried after a restart."""
     gate = threading.Event()
@@ -120,6 +122,7 @@ def test_a_receiver_that_never_answers_holds_up_no_stop(embedded: Application) -
             stopped(serve)
 
 
+@pytest.mark.fault("F02")
 @pytest.mark.parametrize(
     ("shape", "killed", "others"),
     [("embedded", "serve", []), ("production", "worker", ["scheduler"])],

@@ -166,6 +166,15 @@ def _made(
         yield application
 
 
+def within(seconds: float, numbers: Sequence[int]) -> Iterator[int]:
+    """Yield numbers until the time is up: what was reached is counted, and said."""
+    ends_at = time.monotonic() + seconds
+    for number in numbers:
+        yield number
+        if time.monotonic() > ends_at:
+            return
+
+
 def eventually(holds: Callable[[], bool], within_seconds: float = 60.0, what: str = "it") -> float:
     """Wait until something holds and return the seconds that took, or fail."""
     began = time.monotonic()

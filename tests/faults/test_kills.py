@@ -14,7 +14,7 @@ import pytest
 from tests.faults import figures, oracle
 from tests.faults.fleet import Fleet, Living, fleet
 from tests.faults.plugin import Reached
-from tests.faults.stage import Listener, Stage, eventually, production
+from tests.faults.stage import Listener, Stage, eventually, production, within
 from tests.receivers import receiving
 
 VERBS = ("worker", "worker", "scheduler")
@@ -24,6 +24,7 @@ UNSETTLED_MAX = 500
 #: What a process must be given before it is killed, so that it is killed at its work.
 PAUSE_SECONDS = (0.05, 1.2)
 STOP_SECONDS = 30
+LONGEST_SECONDS = 420.0
 
 
 @contextmanager
@@ -51,26 +52,27 @@ def test_killing_any_process_at_any_time_loses_nothing(
     kills, events = reached.times(3, 200), reached.times(500, 20_000)
     seed = random.randrange(10**6)  # noqa: S311  # said with the result, so it can be repeated
     chance = random.Random(seed)  # noqa: S311  # as above
-    endpoints = reached.times(10, 50)
+    endpoints, killed = reached.times(10, 50), 0
     with standing(postgresql_url, redis_url, tmp_path, endpoints) as (stage, processes, tenants):
         living = [processes.serving(verb) for verb in VERBS]
-        for number in range(kills):
+        for number in within(LONGEST_SECONDS, range(kills)):
+            killed = number + 1
             for tenant_id in tenants:
                 stage.publish(tenant_id, events // kills // endpoints + 1)
             time.sleep(chance.uniform(*PAUSE_SECONDS))
             place = chance.randrange(len(living))
             living[place].kill()
-            if not reached.full or number == kills - 1:
+            if not reached.full:
                 stage.let_leases_run_out(living[place].pid)
             living[place] = processes.start(VERBS[place])
         ended = eventually(stage.settled, 120, f"everything settled (seed {seed})")
         heard = stage.listener.everything()
-        assert [] == oracle.broken(stage.database, heard, repeats_max=kills * UNSETTLED_MAX)
+        assert [] == oracle.broken(stage.database, heard, repeats_max=killed * UNSETTLED_MAX)
         assert {(each.endpoint_id, each.event_id) for each in heard} == stage.succeeded()
     twice = oracle.repeats(heard)
     reached.says(
         "F02",
-        f"{kills} kills, {len(heard) - twice:,} events, {endpoints} endpoints: lost 0, twice"
+        f"{killed} kills, {len(heard) - twice:,} events, {endpoints} endpoints: lost 0, twice"
         f" {twice}, settled {ended:.0f} s after the last",
         seed=seed,
     )
@@ -82,11 +84,12 @@ def test_a_stop_under_load_finishes_or_releases(
     postgresql_url: str, redis_url: str, tmp_path: Path, reached: Reached
 ) -> None:
     """SIGTERM at any moment: a clean end within 30 s, no mailbox held, no callback again."""
-    stops, longest = reached.times(2, 100), 0.0
+    stops, longest = 0, 0.0
     seed = random.randrange(10**6)  # noqa: S311  # said with the result, so it can be repeated
     chance = random.Random(seed)  # noqa: S311  # as above
     with standing(postgresql_url, redis_url, tmp_path, 5) as (stage, processes, tenants):
-        for _ in range(stops):
+        for _ in within(LONGEST_SECONDS, range(reached.times(2, 100))):
+            stops += 1
             worker = processes.serving("worker")
             for tenant_id in tenants:
                 stage.publish(tenant_id, 40)
