@@ -15,6 +15,7 @@ from bench.stand import (
     Stand,
     cpu_seconds,
     fleet,
+    kinds,
     memory_peak_megabytes,
     processes_named,
     running,
@@ -27,10 +28,8 @@ WAIT_SECONDS = 300.0
 
 def drain(stand: Stand, count: int, workers: int, receiver_pid: int) -> dict[str, float]:
     """Start workers on a waiting backlog and return what its drain took and cost."""
-    alone = stand.application.settings.embedded  # an embedded worker sweeps by itself
-    kinds = ["worker"] if alone else [*["worker"] * workers, "scheduler"]
     servers = processes_named("postgres")
-    with running(stand.application, kinds) as processes:
+    with running(stand.application, kinds(stand, workers)) as processes:
         pids = [each.pid for each in processes]
         while attempted(stand) == 0:
             time.sleep(0.02)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from bench.ground import fresh_ground
 from bench.lines import Figures, Scale, latencies_ms, module, percentiles
-from bench.stand import fleet, running, standing
+from bench.stand import fleet, kinds, running, standing
 
 RATE = 200
 
@@ -25,7 +25,7 @@ def _nine(scale: Scale, *, hangs: bool) -> Figures:
         fresh_ground() as (folder, settings),
         standing(folder, **settings) as stand,
         fleet() as receivers,
-        _silent() as silent_port,
+        silent() as silent_port,
     ):
         stand.add_endpoints(receivers.port, 9)
         nine = set(stand.tenant_ids)
@@ -33,8 +33,7 @@ def _nine(scale: Scale, *, hangs: bool) -> Figures:
         [tenth] = set(stand.tenant_ids) - nine
         tenants = folder / "tenants.json"
         tenants.write_text(json.dumps(stand.tenant_ids))
-        kinds = ["worker"] if stand.application.settings.embedded else ["worker", "scheduler"]
-        with running(stand.application, kinds):
+        with running(stand.application, kinds(stand)):
             time.sleep(2.0)
             arguments = ("--rate", str(RATE), "--seconds", str(scale.latency_seconds))
             environment = stand.application.settings.as_environment()
@@ -47,7 +46,7 @@ def _nine(scale: Scale, *, hangs: bool) -> Figures:
 
 
 @contextmanager
-def _silent() -> Iterator[int]:
-    """Listen on a port whose calls are taken and never answered."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as server:
+def silent(host: str = "127.0.0.1") -> Iterator[int]:
+    """Listen on a loopback port whose calls are taken and never answered."""
+    with socket.create_server((host, 0), backlog=1024) as server:
         yield server.getsockname()[1]

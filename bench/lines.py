@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from bench.drain import drain, waiting
 from bench.ground import fresh_ground
-from bench.stand import Stand, fleet, memory_peak_megabytes, running, standing
+from bench.stand import Stand, fleet, kinds, memory_peak_megabytes, running, standing
 from engine.tables import events, outbox
 
 Figures = dict[str, Any]
@@ -101,14 +101,13 @@ def killed(scale: Scale) -> Figures:
         stand.add_endpoints(receivers.port, scale.endpoints)
         stand.publish(count)
         stand.relay()
-        kinds = _kinds(stand, scale)
-        with running(stand.application, kinds) as [worker, *_]:
+        with running(stand.application, kinds(stand, scale.workers)) as [worker, *_]:
             while receivers.counts()[0] < count // 2:
                 time.sleep(0.005)
             worker.kill()
             worker.wait()
-        with running(stand.application, kinds):
-            _wait_until_settled(stand, 60)
+        with running(stand.application, kinds(stand, scale.workers)):
+            wait_until_settled(stand, 60)
         received, distinct = receivers.counts()
         return {"missing": count - distinct, "received_again": received - distinct}
 
@@ -123,10 +122,10 @@ def sustained(scale: Scale, *, rate: float, seconds: float, hints: bool = True) 
         stand.add_endpoints(receivers.port, scale.endpoints)
         tenants = folder / "tenants.json"
         tenants.write_text(json.dumps(stand.tenant_ids))
-        with running(stand.application, _kinds(stand, scale)) as started:
+        with running(stand.application, kinds(stand, scale.workers)) as started:
             time.sleep(2.0)
             told = _publish(stand, tenants, rate, seconds, hints=hints)
-            caught_up_seconds = _wait_until_settled(stand, 60)
+            caught_up_seconds = wait_until_settled(stand, 60)
             peak = memory_peak_megabytes([each.pid for each in started])
         arrived = receivers.arrivals()
         waits = latencies_ms(stand, arrived)
@@ -153,13 +152,7 @@ def _publish(
     )
 
 
-def _kinds(stand: Stand, scale: Scale) -> list[str]:
-    """Return the processes to run: the embedded worker sweeps by itself."""
-    alone = stand.application.settings.embedded
-    return ["worker"] if alone else [*["worker"] * scale.workers, "scheduler"]
-
-
-def _wait_until_settled(stand: Stand, seconds: float) -> float:
+def wait_until_settled(stand: Stand, seconds: float) -> float:
     """Return how long it took until nothing waits, at most ``seconds``."""
     began = time.monotonic()
     while (waiting(stand) or _unrelayed(stand)) and time.monotonic() < began + seconds:

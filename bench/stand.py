@@ -71,6 +71,10 @@ class Fleet:
         rows = (line.split() for line in self.ask("/arrivals").splitlines())
         return [(identifier.decode(), int(at)) for identifier, at in rows]
 
+    def instants(self) -> list[float]:
+        """Return when each call came, in seconds since 1970."""
+        return [at / 1e9 for _, at in self.arrivals()]
+
 
 @contextmanager
 def fleet(delay_ms: float = 0.0) -> Iterator[Fleet]:
@@ -137,6 +141,12 @@ class Stand:
         began = time.monotonic()
         Relay(self.application.database, self.application.clock, NoHints()).run_until_empty()
         return time.monotonic() - began
+
+
+def kinds(stand: Stand, workers: int = 1) -> list[str]:
+    """Return the processes that deliver: an embedded worker sweeps by itself."""
+    alone = stand.application.settings.embedded
+    return ["worker"] if alone else [*["worker"] * workers, "scheduler"]
 
 
 @contextmanager
