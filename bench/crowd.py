@@ -16,7 +16,17 @@ from sqlalchemy import func, insert, select
 from bench.ground import fresh_ground
 from bench.hanging import silent
 from bench.lines import Figures, percentiles
-from bench.stand import EVENT, Stand, fleet, kinds, running, standing
+from bench.stand import (
+    EVENT,
+    Stand,
+    cpu_seconds,
+    fleet,
+    kinds,
+    memory_peak_megabytes,
+    processes_named,
+    running,
+    standing,
+)
 from dispatcher import endpoints as engine_endpoints
 from dispatcher.endpoint_secrets import Kind
 from dispatcher.tables import attempts, endpoint_secrets, endpoints, mailboxes
@@ -60,11 +70,15 @@ def _run(count: int, *, dead: bool) -> Figures:
         stand.publish(len(stand.tenant_ids))
         stand.relay()
         began = time.monotonic()
-        with running(stand.application, kinds(stand)):
+        with running(stand.application, kinds(stand)) as processes:
+            pids = [each.pid for each in processes]
             while _first(stand) is None:
                 time.sleep(0.02)
+            before = cpu_seconds(pids), cpu_seconds(processes_named("postgres"))
             while receivers.counts()[0] < healthy and time.monotonic() < began + WAIT_SECONDS:
                 time.sleep(0.1)
+            after = cpu_seconds(pids), cpu_seconds(processes_named("postgres"))
+            peak = memory_peak_megabytes(pids)
         first, arrived = _first(stand), receivers.instants()
         waits = [instant - first for instant in arrived] if first is not None else []
         seconds = sorted(waits)[int(len(waits) * 0.999) - 1]
@@ -73,6 +87,9 @@ def _run(count: int, *, dead: bool) -> Figures:
             "arrived": len(arrived),
             "per_second": len(arrived) * 0.999 / seconds,
             "seconds_to_99_9_percent": seconds,
+            "worker_cpu_microseconds": (after[0] - before[0]) / len(arrived) * 1e6,
+            "database_cpu_microseconds": (after[1] - before[1]) / len(arrived) * 1e6,
+            "memory_megabytes": peak,
             **percentiles([each * 1000 for each in waits]),
         }
 

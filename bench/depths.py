@@ -69,7 +69,7 @@ def _snapshot(database: Database, *, holding: bool) -> Iterator[None]:
         yield
 
 
-def retries(count: int) -> Figures:
+def retries(count: int, due_in: timedelta = DUE_IN) -> Figures:
     """Let so many retries fall due in the same instant; the wait is from there to the receiver."""
     with (
         fresh_ground() as (folder, settings),
@@ -79,7 +79,7 @@ def retries(count: int) -> Figures:
         stand.add_endpoints(receivers.port, ENDPOINTS)
         stand.publish(count)
         stand.relay()
-        due_at = stand.application.clock.now() + DUE_IN
+        due_at = stand.application.clock.now() + due_in
         with stand.application.database.write() as connection:
             connection.execute(
                 update(deliveries).values(
@@ -88,7 +88,7 @@ def retries(count: int) -> Figures:
             )
             connection.execute(update(mailboxes).values(due_at=due_at))
         with running(stand.application, kinds(stand)):
-            time.sleep(DUE_IN.total_seconds())
+            time.sleep(due_in.total_seconds())
             wait_until_settled(stand, 60)
         waits = [(instant - due_at.timestamp()) * 1000 for instant in receivers.instants()]
         return {"retries": count, "arrived": len(waits), **percentiles(waits)}
