@@ -17,6 +17,7 @@ TillbellError (config.errors)
 ├── TooManyDrafts
 ├── InvalidStatus
 │   ├── AlreadyReversed
+│   ├── OwnedByDocument
 │   ├── DraftEmpty
 │   └── AccountFrozen
 ├── Forbidden
@@ -131,6 +132,12 @@ class AlreadyReversed(InvalidStatus):
     """A ledger transaction is reversed at most once; ``details['reversed_by']`` did it."""
 
     code = "ALREADY_REVERSED"
+
+
+class OwnedByDocument(InvalidStatus):
+    """A document ends this posting itself; ``details`` name it and the verb: ``ending``."""
+
+    code = "OWNED_BY_DOCUMENT"
 
 
 class DraftEmpty(InvalidStatus):

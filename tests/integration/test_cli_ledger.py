@@ -91,6 +91,26 @@ def test_transactions_are_shown_with_both_sides(cli: CommandLine, chain: Chain) 
     assert [] == later["data"]
 
 
+def test_a_bounced_payment_is_reversed_by_hand(cli: CommandLine, chain: Chain) -> None:
+    """A top-up is undone once; a settlement is refused with the order and the verb that ends it."""
+    listed = cli.json("ledger", "transactions", "list")["data"]
+    ids = {row["kind"]: row["id"] for row in listed}
+    reverse = ("ledger", "transactions", "reverse")
+    undone = cli.json(*reverse, ids["top_up"], "--reason", "bounced", "--actor", "anna")
+    assert ("reversal", ids["top_up"], "anna") == (
+        undone["kind"],
+        undone["reverses_id"],
+        undone["posted_by"],
+    )
+    assert 0 == cli.json("wallets", "show", chain.r)["balance_minor"]
+    again = cli(*reverse, ids["top_up"], "--reason", "bounced", "--json")
+    assert (1, "ALREADY_REVERSED") == (again.code, again.refusal["code"])
+    refused = cli(*reverse, ids["cod_settlement"], "--reason", "r")
+    assert (1, 1) == (refused.code, refused.err.count("\n"))
+    assert "use 'tillbell orders return " in refused.err
+    assert "[OWNED_BY_DOCUMENT]" in refused.err
+
+
 def test_verify_names_the_tampered_row(cli: CommandLine, chain: Chain, database: Database) -> None:
     """Sound books are exit code 0; a changed amount is 1, with entry, expected and found."""
     first = cli.json("ledger", "verify")

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from engine import ledger_views
+from engine import hand_reversals, ledger_views
 from worker.cli.moments import brief
-from worker.cli.opening import reading
-from worker.cli.options import After, Json, Limit, Since
+from worker.cli.opening import reading, writing
+from worker.cli.options import Actor, After, IdempotencyKey, Json, Limit, Since
 from worker.cli.output import Column, Row, details, emit, money, more, page, section, state, table
 
 app = typer.Typer(rich_markup_mode=None)
+
+Id = Annotated[str, typer.Argument(help="The transaction's id.", metavar="ID", show_default=False)]
 
 
 @app.command("list")
@@ -41,16 +43,28 @@ def listing(
 
 
 @app.command()
-def show(
-    transaction_id: Annotated[
-        str, typer.Argument(help="The transaction's id.", metavar="ID", show_default=False)
-    ],
-    *,
-    as_json: Json = False,
-) -> None:
+def show(transaction_id: Id, *, as_json: Json = False) -> None:
     """Show a transaction: debits and credits book by book, and what it set aside or freed."""
     with reading() as connection:
         found = ledger_views.transaction_detail(connection, transaction_id)
+    emit(found, _view(found), as_json=as_json)
+
+
+@app.command()
+def reverse(
+    transaction_id: Id,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.", metavar="TEXT")],
+    idempotency_key: IdempotencyKey = None,
+    actor: Actor = None,
+    as_json: Json = False,
+) -> None:
+    """Undo a top-up, a fee or a hold by its opposite; documents undo what is theirs."""
+    with writing(actor) as (_, work):
+        row = hand_reversals.reverse(
+            work, transaction_id, reason=reason, idempotency_key=idempotency_key
+        )
+        found = ledger_views.transaction_detail(work.connection, row["id"])
     emit(found, _view(found), as_json=as_json)
 
 
