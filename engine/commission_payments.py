@@ -1,6 +1,8 @@
 """Pay commissions: from the merchant's wallet to the reseller's (document 002).
 
-What a reseller was paid for a sale that was refunded later is kept back from its next payment.
+What a reseller was paid for a sale that was refunded later is kept back from its next payment. A
+merchant's payout threshold holds here, for what this merchant owes, and not for the wallet, where
+other merchants' money is too.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text, update
 
-from engine import ledger, relationships, reseller_postings, sale_events
+from engine import ledger, programs, relationships, reseller_postings, sale_events
 from engine.commissions import ACCRUED, PAID
-from engine.errors import InvalidStatus
+from engine.errors import InvalidStatus, PayoutTooSmall
 from engine.ids import new_id
-from engine.money import money_fields
+from engine.money import format_amount, money_fields
 from engine.postings import Posting
 from engine.program_tables import COMMISSION_OPEN, affiliate_sales
-from engine.relationships import MERCHANT
+from engine.relationships import ACTIVE, MERCHANT
 from engine.unit_of_work import UnitOfWork
 
 Row = dict[str, Any]
@@ -50,8 +52,8 @@ def owed(
 def pay(work: UnitOfWork, relationship_id: str, *, tenant_id: str | None = None) -> dict[str, Any]:
     """Pay a reseller what it has earned and return the payment; both sides are told.
 
-    Raises NotFound, Forbidden for the reseller, InvalidStatus when nothing is due, or
-    InsufficientBalance when the merchant's wallet cannot bear it.
+    Raises NotFound, Forbidden for the reseller, InvalidStatus when nothing is due, PayoutTooSmall
+    below the merchant's payout threshold, or InsufficientBalance when its wallet cannot bear it.
     """
     # One payment at a time: the next sees what this one has paid.
     relationship = relationships.lock(work, relationship_id, tenant_id=tenant_id, side=MERCHANT)
@@ -69,6 +71,7 @@ def pay(work: UnitOfWork, relationship_id: str, *, tenant_id: str | None = None)
     if due <= back:
         figures = money_fields(relationship["currency"], due=due, back=back)
         raise InvalidStatus("no commission is due", **figures)
+    _require_threshold(work.connection, relationship, due - back)
     posted = _post(work, relationship, due, back)
     _mark(work, earned, status=PAID, payment_id=posted["id"])
     _mark(work, refunded, recovery_id=posted["id"])
@@ -82,6 +85,25 @@ def pay(work: UnitOfWork, relationship_id: str, *, tenant_id: str | None = None)
     for draft in sale_events.commission_paid(relationship, payment):
         work.raise_event(draft)
     return {"reseller_relationship_id": relationship["id"], **payment}
+
+
+def _require_threshold(
+    connection: Connection, relationship: Mapping[str, Any], amount_minor: int
+) -> None:
+    """Refuse what is less than was agreed on; who no longer sells is paid whatever is left."""
+    minimum_minor = relationship["min_payout_threshold_minor"]
+    if minimum_minor is None:
+        program = programs.show(connection, relationship["parent_id"])
+        minimum_minor = program["min_payout_threshold_minor"]
+    if relationship["status"] != ACTIVE or amount_minor >= minimum_minor:
+        return
+    currency = relationship["currency"]
+    raise PayoutTooSmall(
+        f"{format_amount(amount_minor, currency)} {currency} is due; this merchant pays"
+        f" {format_amount(minimum_minor, currency)} {currency} or more at a time",
+        field="amount",
+        **money_fields(currency, minimum=minimum_minor, due=amount_minor),
+    )
 
 
 def _post(work: UnitOfWork, relationship: Mapping[str, Any], due: int, back: int) -> Row:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from engine import (
     accounts,
@@ -32,7 +32,6 @@ from engine.inputs import check_choice, check_integer, check_text
 from engine.money import check_amount, format_amount, money_fields
 from engine.payout_states import REQUESTED, STATUSES, TRANSITIONS, allowed
 from engine.postings import WALLET, Close, Hold, Posting
-from engine.program_tables import reseller_programs, reseller_relationships
 from engine.unit_of_work import UnitOfWork
 from engine.wallet_tables import payouts
 
@@ -51,9 +50,8 @@ def request(
 ) -> Row:
     """Ask for money of a tenant's own wallet and set it aside; the same key returns the first.
 
-    Raises InvalidAmount, PayoutTooSmall below the minimum of the wallet or of a merchant's terms,
-    InsufficientBalance beyond the available balance (credit is for goods, not for cash),
-    IdempotencyKeyReused or NotFound.
+    Raises InvalidAmount, PayoutTooSmall below the wallet's minimum, InsufficientBalance beyond the
+    available balance (credit is for goods, not for cash), IdempotencyKeyReused or NotFound.
     """
     tenant = tenants.get(work.connection, tenant_id)
     if check_amount(amount_minor) == 0:
@@ -158,10 +156,8 @@ def _require_own_money(work: UnitOfWork, tenant: Row, amount_minor: int) -> None
     key = (tenant["id"], WALLET)
     account = accounts.lock(work.connection, [key], tenant["currency"])[key]
     limits = wallet_levels.limits_of(work, {tenant["id"]}).get(tenant["id"])
-    minimum_minor = max(
-        limits["min_payout_minor"] if limits else 0,
-        _agreed_minimum(work.connection, tenant["id"]),
-    )
+    # A merchant's own minimum holds for what it pays into the wallet: commission_payments.
+    minimum_minor = limits["min_payout_minor"] if limits else 0
     currency = tenant["currency"]
     if amount_minor < minimum_minor:
         raise PayoutTooSmall(
@@ -175,19 +171,6 @@ def _require_own_money(work: UnitOfWork, tenant: Row, amount_minor: int) -> None
             "Insufficient balance",
             **money_fields(currency, required=amount_minor, available=available_minor),
         )
-
-
-def _agreed_minimum(connection: Connection, tenant_id: str) -> int:
-    """Return the largest payout threshold of the tenant's merchants, in minor units."""
-    terms, program = reseller_relationships.c, reseller_programs.c
-    agreed = func.coalesce(terms.min_payout_threshold_minor, program.min_payout_threshold_minor, 0)
-    query = (
-        select(func.max(agreed))
-        .select_from(reseller_relationships)
-        .outerjoin(reseller_programs, program.tenant_id == terms.parent_id)
-        .where(terms.child_id == tenant_id, terms.status == "active")
-    )
-    return int(connection.execute(query).scalar() or 0)
 
 
 def _hold(row: Row) -> Posting:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine import (
     commission_payments,
     commissions,
     ledger_checks,
+    products,
+    programs,
     relationships,
     tenants,
     wallets,
 )
 from engine.accounts import balance, find
 from engine.database import Database
-from engine.errors import Forbidden, InsufficientBalance, InvalidStatus, NotFound
+from engine.errors import (
+    Forbidden,
+    InsufficientBalance,
+    InvalidStatus,
+    NotFound,
+    PayoutTooSmall,
+)
 from engine.postings import payable, receivable
 from engine.unit_of_work import UnitsOfWork
 from tests.chains import dump, raised, top_up
@@ -147,3 +157,43 @@ def test_payments_refunds_and_sales_at_once_agree(units: UnitsOfWork, database: 
         owed = commission_payments.owed(connection, shop.relationship)
     # Ten sales stand; what is not in the wallet yet is due, less what was paid and is owed back.
     assert 100_000 == reseller + owed["due_minor"] - owed["back_minor"]
+
+
+def test_a_merchant_pays_from_its_threshold_on(units: UnitsOfWork, database: Database) -> None:
+    """Below the program's 50.00, or the two's own 70.00, it waits; another merchant pays its own.
+
+    Suspended, whatever is left is paid.
+    """
+    shop = build_shop(units)
+    top_up(units, shop.merchant, 50_000)
+    with units.begin(actor="test") as work:
+        other = tenants.create(work, name="Other")["id"]
+        programs.update(work, other, {"is_enabled": True, "default_commission_percent": 25})
+        beside = relationships.create(work, other, shop.reseller, {"mode": "both"})["id"]
+        wallets.top_up(work, other, 50_000)
+        product = {"sku": "O", "name": "O", "base_cost": 1}
+        product_id = products.create(work, other, product)["id"]
+    second = replace(shop, merchant=other, relationship=beside, product_id=product_id)
+    sold(units, shop, "s-1", 196)
+    sold(units, second, "o-1", 4)
+    before = dump(database)
+    with pytest.raises(PayoutTooSmall) as refused:
+        paid(units, shop)
+    assert (5000, 4900) == (
+        refused.value.details["minimum_minor"],
+        refused.value.details["due_minor"],
+    )
+    assert before == dump(database)
+    assert (100, 1, 0) == paid(units, second)
+    with units.begin(actor="test") as work:
+        relationships.update(work, shop.relationship, {"min_payout_threshold": 70})
+    sold(units, shop, "s-2", 83.96)
+    with pytest.raises(PayoutTooSmall) as refused:
+        paid(units, shop)
+    assert (7000, 6999) == (
+        refused.value.details["minimum_minor"],
+        refused.value.details["due_minor"],
+    )
+    with units.begin(actor="test") as work:
+        relationships.update(work, shop.relationship, {"status": "suspended"})
+    assert (6999, 2, 0) == paid(units, shop)

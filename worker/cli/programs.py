@@ -41,7 +41,8 @@ def update(
         str | None, typer.Option(help="Off the retail price of stock, in percent.", metavar="P")
     ] = None,
     min_payout: Annotated[
-        str | None, typer.Option(help="The smallest payout.", metavar="AMOUNT")
+        str | None,
+        typer.Option(help="The smallest commission it pays at a time.", metavar="AMOUNT"),
     ] = None,
     as_json: Json = False,
 ) -> None:
