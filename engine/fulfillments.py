@@ -276,6 +276,7 @@ def _debit(work: UnitOfWork, relationship: Row, row: Row) -> str | None:
             currency=row["currency"],
             entries=reseller_postings.wholesale_prepaid(parent_id, child_id, row["cost_minor"]),
             spent_by=child_id,
+            credit_max_minor=relationship["credit_limit_minor"],
         ),
     )
     work.connection.execute(

@@ -7,7 +7,7 @@ can bear, writes the chain of entries and evaluates the wallets' thresholds, all
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -179,17 +179,19 @@ def _require_funds(connection: Connection, draft: Draft, limits: dict[str, dict[
         # Money owed to others does not keep a debt from being paid; money set aside by choice does.
         figures = _figures(draft, payer_id, limits)
         set_aside = ledger_holds.discretionary(connection, payer_id, draft.closing)
-        credit_minor = figures.credit_limit
-        if draft.posting.credit_max_minor is not None:
-            credit_minor = min(credit_minor, draft.posting.credit_max_minor)
-        left = figures.balance + credit_minor - set_aside
+        left = figures.effective - set_aside
         _require(draft, left, -draft.entries.get((payer_id, WALLET), 0))
 
 
 def _figures(
     draft: Draft, tenant_id: str, limits: dict[str, dict[str, Any]]
 ) -> wallet_levels.Figures:
-    return wallet_levels.figures_of(draft.after[tenant_id, WALLET], limits.get(tenant_id))
+    """Return what a wallet would be, with as much of its credit as the posting may use."""
+    figures = wallet_levels.figures_of(draft.after[tenant_id, WALLET], limits.get(tenant_id))
+    agreed = draft.posting.credit_max_minor
+    if agreed is None or agreed >= figures.credit_limit:
+        return figures
+    return replace(figures, credit_limit=agreed)
 
 
 def _require(draft: Draft, left_minor: int, required_minor: int) -> None:

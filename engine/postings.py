@@ -58,10 +58,10 @@ class Close:
 class Posting:
     """One ledger transaction: entries and holds that stand or fall together.
 
-    ``paid_by`` names the tenant whose wallet must be able to bear the entries, with its credit
-    limit or ``credit_max_minor`` of it; ``spent_by`` one that buys by choice, and must keep what it
-    owes others too. ``event_at`` is when it happened in the world, None for now. ``metadata`` is
-    kept with it: JSON values only.
+    ``paid_by`` names the tenant whose wallet must be able to bear the entries; ``spent_by`` one
+    that buys by choice, and must keep what it owes others too. Of a wallet's credit limit at most
+    ``credit_max_minor`` counts for them and for discretionary holds. ``event_at`` is when it
+    happened in the world, None for now. ``metadata`` is kept with it: JSON values only.
     """
 
     kind: str

@@ -56,6 +56,14 @@ def terms_between(
     return {pair: found.get(pair, Terms()) for pair in pairs}
 
 
+def credit_between(connection: Connection, one: str, other: str) -> int | None:
+    """Return how far one may owe the other by choice, in minor units; None: as its wallet may.
+
+    A limit that is lowered takes nothing back: it counts for what is bought from then on.
+    """
+    return terms_between(connection, [(one, other)])[one, other].credit_limit_minor
+
+
 def create(work: UnitOfWork, parent_id: str, child_id: str, terms: Mapping[str, Any]) -> Row:
     """Bind a reseller to a merchant by checked terms and return the row; its events are raised.
 

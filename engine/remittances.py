@@ -172,8 +172,6 @@ def _complete(work: UnitOfWork, row: Row) -> Row:
 
 
 def _posting(connection: Connection, row: Row) -> Posting:
-    pair = (row["payer_id"], row["payee_id"])
-    terms = relationships.terms_between(connection, [pair])[pair]
     return Posting(
         kind="remittance",
         reference_type="remittance",
@@ -186,5 +184,5 @@ def _posting(connection: Connection, row: Row) -> Posting:
         closes=(Close(reason="remittance", reference_id=row["id"], status="captured"),),
         paid_by=row["payer_id"],
         # The payer's own limit counts, unless the two agreed on less, or on none.
-        credit_max_minor=terms.credit_limit_minor,
+        credit_max_minor=relationships.credit_between(connection, row["payer_id"], row["payee_id"]),
     )

@@ -13,7 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from config.crash_points import C19_SETTLEMENT_POSTED, at
-from engine import ledger, obligations, order_rows, postings, remittance_events
+from engine import (
+    ledger,
+    obligations,
+    order_rows,
+    postings,
+    relationships,
+    remittance_events,
+)
 from engine.errors import InvalidInput
 from engine.ids import new_id
 from engine.order_rows import Row
@@ -113,11 +120,13 @@ def record(
 def set_aside(work: UnitOfWork, order: Row, hops: Sequence[Row]) -> None:
     """Hold the origin's cost of a prepaid order until it ships (A4); its own goods cost nothing.
 
-    Raises InsufficientBalance.
+    Of its wallet's credit as much counts as it agreed on with its parent. Raises
+    InsufficientBalance.
     """
     origin = hops[-1]
     if order["payment_method"] != "prepaid" or len(hops) == 1 or not origin["cost_minor"]:
         return
+    parent_id = hops[-2]["tenant_id"]
     hold = Hold(
         payer_id=origin["tenant_id"],
         amount_minor=origin["cost_minor"],
@@ -134,6 +143,9 @@ def set_aside(work: UnitOfWork, order: Row, hops: Sequence[Row]) -> None:
             idempotency_key=f"chain_order:{order['id']}:hold",
             currency=order["currency"],
             opens=(hold,),
+            credit_max_minor=relationships.credit_between(
+                work.connection, origin["tenant_id"], parent_id
+            ),
         ),
     )
 

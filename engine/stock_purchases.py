@@ -223,6 +223,7 @@ def _post(work: UnitOfWork, relationship: Row, row: Row) -> str:
             currency=row["currency"],
             entries=_entries(relationship, row),
             spent_by=relationship["child_id"] if row["payment_method"] == PREPAID else None,
+            credit_max_minor=relationship["credit_limit_minor"],
         ),
     )
     work.connection.execute(
