@@ -78,7 +78,7 @@ def test_a_report_can_be_printed(cli: CommandLine, tmp_path: Path) -> None:
     assert found["discrepancies"]
     written = target.read_text(encoding="utf-8")
     assert all(each["subject"] in written for each in found["discrepancies"])
-    assert "0.01 INR" in written
+    assert "0.01\N{NO-BREAK SPACE}INR" in written
     assert "0.01 INR" in cli("reconcile", "report").out
     assert "http" not in written
 
@@ -128,4 +128,4 @@ def test_a_report_scores_what_was_found_and_lists_what_was_settled(
     assert [] == cli.json("reconcile", "report")["settled"]
     cli.json("reconcile", "run", "--check", "K24")
     assert 2 == cli.json("reconcile", "report", "--html", str(target))["score"]["timely"]["count"]
-    assert f"Cleared 1 of {of}" in target.read_text(encoding="utf-8")
+    assert f"Settled: <b>1</b> of {of}" in target.read_text(encoding="utf-8")

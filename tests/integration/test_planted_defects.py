@@ -22,6 +22,8 @@ from tests.reconciling import Reconciling, reconciling
 
 PLANTED = int(os.environ.get("TILLBELL_TEST_PLANTED", "1"))
 CLEAN = int(os.environ.get("TILLBELL_TEST_CLEAN", "3"))
+#: Clean histories that once gave an alarm: a paid remittance given back is due at once.
+ALARMED = (1_000_033,)
 
 
 @pytest.fixture
@@ -48,12 +50,12 @@ def test_a_planted_defect_is_found_and_healed_once(
     assert () == shown.problems
 
 
-@pytest.mark.parametrize("seed", range(CLEAN))
+@pytest.mark.parametrize("seed", [*range(1000, 1000 + CLEAN), *ALARMED])
 def test_a_clean_history_gives_no_findings(
     scene: Reconciling, receiver: Receiver, seed: int
 ) -> None:
     """Whatever happened in order, no check finds anything, and none changes a row."""
-    world = build(scene, receiver.url, 1000 + seed, steps=25)
+    world = build(scene, receiver.url, seed, steps=25)
     assert [] == show_clean(world)
     assert world.orders
 

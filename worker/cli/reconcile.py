@@ -13,6 +13,7 @@ from rich.text import Text
 from engine.database import database_now
 from reconciler import reports, runs, scores
 from reconciler.checks import CHECKS, choose
+from reconciler.report_page import page as page_of
 from reconciler.runner import Runner
 from worker.cli.courier_files import courier_file
 from worker.cli.moments import brief, future, span
@@ -123,7 +124,7 @@ def report(
     with reading() as connection:
         found = reports.gather(connection, database_now(connection), run_id)
     if html is not None:
-        html.write_text(reports.page(found), encoding="utf-8")
+        html.write_text(page_of(found), encoding="utf-8")
     view = page(
         [
             table(found["runs"], _OUTCOMES, empty="No runs."),
