@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,23 @@ class Scale:
     settled_rows: int
     open_rows: int
     reconciled_rows: int = 0
+    deep_rows: int = 0
+    crowd_endpoints: int = 0
+    retries: int = 0
+    more_workers: tuple[int, ...] = ()
     workers: int = 1
 
 
-QUICK = Scale(15_000, 10_000, 5_000, 100, 1_000, 2, 2, (500,), 150, 20_000, 5_000)
+QUICK = Scale(15_000, 10_000, 5_000, 100, 1_000, 2, 1.5, (500,), 100, 20_000, 5_000)
 FULL = Scale(
     *(100_000, 300_000, 100_000, 200, 10_000, 60, 10, (50, 500, 2000), 1_000),
     settled_rows=10_000_000,
     open_rows=1_000_000,
     reconciled_rows=1_000_000,
+    deep_rows=1_000_000,
+    crowd_endpoints=100_000,
+    retries=10_000,
+    more_workers=(2, 4),
 )
 #: What the reconciliation of many rows is held against.
 FEW_ROWS = 20_000
@@ -186,6 +194,13 @@ def percentiles(values: Sequence[float]) -> Figures:
         return {}
     cuts = statistics.quantiles(values, n=100)
     return {"p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98], "max_ms": max(values)}
+
+
+def with_workers(scale: Scale) -> Figures:
+    """Drain the backlog with more worker processes."""
+    return {
+        str(workers): drained(replace(scale, workers=workers)) for workers in scale.more_workers
+    }
 
 
 def claimed(scale: Scale) -> Figures:

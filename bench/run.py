@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import lines
+from bench.adding import adding
+from bench.crowd import crowd
+from bench.depths import deep, retries, snapshot
 from bench.hanging import hanging
 from bench.lines import Figures, Scale
 
@@ -45,6 +48,7 @@ def _plan(scale: Scale) -> list[tuple[str, str, Callable[[], Figures]]]:
         ("latency", "latency at steady rates", lambda: _latency(scale)),
         ("hanging", "one endpoint of ten that hangs", lambda: hanging(scale)),
         ("killed", "a worker killed half-way", lambda: lines.killed(scale)),
+        ("publish", "what publishing adds to a commit", adding),
         ("claim", "the lease with history behind it", lambda: lines.claimed(scale)),
         *_of_rows(scale),
         ("usual", "the usual way", lambda: lines.usual(scale)),
@@ -55,8 +59,22 @@ def _of_rows(scale: Scale) -> list[tuple[str, str, Callable[[], Figures]]]:
     """Return what only a full run measures: its fill alone takes minutes."""
     if not scale.reconciled_rows:
         return []
-    sentence = f"reconciliation of {scale.reconciled_rows:,} open remittances"
-    return [("reconcile", sentence, lambda: lines.reconciled(scale))]
+    return [
+        ("workers", "more workers than one", lambda: lines.with_workers(scale)),
+        ("retries", f"{scale.retries:,} retries due at once", lambda: retries(scale.retries)),
+        ("snapshot", "an old snapshot held open", lambda: snapshot(scale.backlog)),
+        ("deep", f"one endpoint with {scale.deep_rows:,}", lambda: deep(scale.deep_rows)),
+        (
+            "crowd",
+            f"{scale.crowd_endpoints:,} endpoints, a tenth dead",
+            lambda: crowd(scale.crowd_endpoints),
+        ),
+        (
+            "reconcile",
+            f"reconciliation of {scale.reconciled_rows:,} open remittances",
+            lambda: lines.reconciled(scale),
+        ),
+    ]
 
 
 def _sustained(scale: Scale) -> Figures:
@@ -72,9 +90,10 @@ def _latency(scale: Scale) -> Figures:
         str(rate): lines.sustained(scale, rate=rate, seconds=scale.latency_seconds)
         for rate in scale.latency_rates
     }
-    found["500 a second by the sweep alone"] = lines.sustained(
-        scale, rate=500, seconds=scale.latency_seconds, hints=False
-    )
+    if len(found) > 1:  # a quick run has no time for it
+        found["500 a second by the sweep alone"] = lines.sustained(
+            scale, rate=500, seconds=scale.latency_seconds, hints=False
+        )
     return found
 
 

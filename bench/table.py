@@ -70,12 +70,48 @@ def _others(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
         with_, without = line["with"]["p99_ms"], line["without"]["p99_ms"]
         text = f"p99 of the nine {with_:.0f} ms, without it {without:.0f} ms"
         yield "one endpoint of ten hangs", text, "within 10 %"
+    yield from _publish(found)
     yield from _claim(found)
+    yield from _flat(found)
     yield from _reconcile(found)
     if "killed" in found:
         line = found["killed"]
         text = f"lost {line['missing']}, {line['received_again']} came again"
         yield "a worker killed half-way", text, "0 lost, no more again than were in flight"
+
+
+def _publish(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    line = found.get("publish")
+    if line is None:
+        return
+    text = f"{line['commit_with_event_ms']:.2f} ms, without it {line['commit_ms']:.2f} ms"
+    yield "one event in the caller's commit", text, ""
+    yield f"{line['bulk_events']:,} events in one call", f"{line['bulk_seconds']:.2f} s", ""
+
+
+def _flat(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
+    """Yield what more workers, depth and dead endpoints make of the plain drain."""
+    plain = found["drain"]["per_second"] if "drain" in found else 0.0
+    for workers, line in found.get("workers", {}).items():
+        rate = line["per_second"]
+        yield f"drain by {workers} workers", f"{per_second(rate)}: {rate / plain:.2f} times", ""
+    if "snapshot" in found:
+        rate = found["snapshot"]["per_second"]
+        text = f"{per_second(rate)}: {rate / plain:.2f} times"
+        yield "drain with an old snapshot held open", text, ""
+    if "deep" in found:
+        line = found["deep"]
+        text = f"{per_second(line['per_second'])}: {line['per_second'] / plain:.2f} times"
+        yield f"drain of one endpoint with {line['rows']:,}", text, ""
+    if "retries" in found:
+        line = found["retries"]
+        yield f"{line['retries']:,} retries due in the same instant", milliseconds(line), ""
+    if "crowd" in found:
+        line = found["crowd"]
+        dead, healthy = line["tenth_dead"], line["all_healthy"]
+        text = f"{per_second(dead['per_second'])}, all healthy {per_second(healthy['per_second'])}"
+        text += f": {line['ratio']:.2f} times; 99.9 % in {dead['seconds_to_99_9_percent']:.0f} s"
+        yield f"{line['endpoints']:,} endpoints, a tenth dead", text, "0.9 times"
 
 
 def _claim(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
