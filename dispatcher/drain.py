@@ -16,6 +16,7 @@ from dispatcher.facts import UNWATCHED, Watch
 from dispatcher.gate import Gate
 from dispatcher.leased_mailbox import Mailbox
 from dispatcher.leasing import DrainSettings, take_mailboxes
+from dispatcher.poison import Trial
 from dispatcher.pump import DrainTools, Pump
 from dispatcher.settle_writer import SettleWriter
 from dispatcher.transport import CallbackTransport
@@ -192,6 +193,7 @@ class Drainer:
                 tenant_max=self._settings.tenant_in_flight_max,
                 host_max=self._settings.host_in_flight_max,
             ),
+            Trial(self._database, self._executor),
             self._executor,
             lambda: self._stopping,
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from datetime import datetime
 
 from sqlalchemy import exists, update
 
 from config.crash_points import C15_MARKED_DEAD, at
+from dispatcher.due import Due
 from dispatcher.mailboxes import Lease
 from dispatcher.states import DeliveryState
 from dispatcher.tables import attempts, deliveries, mailboxes
@@ -16,8 +20,41 @@ from engine.database import Database
 CRASHES_MAX = 3
 
 
-def name_suspect(database: Database, held: Lease, delivery_id: str) -> None:
-    """Write down what is about to be tried, so that a crash points at it."""
+class Trial:
+    """Lets suspects go one at a time in a process, each named while it is in the air.
+
+    A process that dies leaves all its mailboxes: were one named in each, all but one of those who
+    are parked for it would be innocent.
+    """
+
+    def __init__(self, database: Database, executor: Executor) -> None:
+        """Name in ``database``, on the threads of ``executor``."""
+        self._database, self._executor = database, executor
+        self._turn = asyncio.Lock()
+
+    async def of(
+        self, held: Lease, due: Due, deliver: Callable[[Due], Awaitable[None]], seconds: float
+    ) -> bool:
+        """Deliver one suspect alone; False where its turn did not come within ``seconds``."""
+        try:
+            await asyncio.wait_for(self._turn.acquire(), max(0.0, seconds))
+        except TimeoutError:
+            return False
+        try:
+            await self._name(held, due.delivery_id)
+            await deliver(due)
+            await self._name(held, None)
+        finally:
+            self._turn.release()
+        return True
+
+    async def _name(self, held: Lease, delivery_id: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, name_suspect, self._database, held, delivery_id)
+
+
+def name_suspect(database: Database, held: Lease, delivery_id: str | None) -> None:
+    """Write down what is about to be tried (None: nothing is), so that a crash points at it."""
     with database.write() as connection:
         connection.execute(
             update(mailboxes)

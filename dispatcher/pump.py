@@ -22,7 +22,7 @@ from dispatcher.leasing import DrainSettings, arranged
 from dispatcher.limits import Pace
 from dispatcher.order import BEHIND, Ordering
 from dispatcher.outcome import Outcome
-from dispatcher.poison import name_suspect
+from dispatcher.poison import Trial
 from dispatcher.settle_writer import Parting, SettleWriter
 from dispatcher.settlement import Deferral, Settlement, decide, skip_the_line
 from dispatcher.standing import Standing
@@ -44,6 +44,7 @@ class DrainTools:
     emit: Emit
     settings: DrainSettings
     gate: Gate
+    trial: Trial
     executor: Executor
     stopping: Callable[[], bool]
 
@@ -114,11 +115,11 @@ class Pump:
 
     async def _work(self) -> None:
         while (due := await self._next()) is not None:
-            if self._mailbox.suspicious:
-                await self._in_thread(
-                    name_suspect, self._tools.database, self._mailbox.lease, due.delivery_id
-                )
-            await self._deliver(due)
+            left = self._ends_at - self._loop.time()
+            if not self._mailbox.suspicious:
+                await self._deliver(due)
+            elif not await self._tools.trial.of(self._mailbox.lease, due, self._deliver, left):
+                return
             if len(self._workers) > self._standing.width:
                 return
 

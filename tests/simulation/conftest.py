@@ -6,6 +6,8 @@ import pytest
 
 SEEDS_SHORT, SEEDS_FULL = 200, 10_000
 BLOCK = 25
+#: A long run is cut into so many tests at most: each has a line in the report.
+BLOCKS_MAX = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,4 +24,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         full = config.getoption("faults", default="short") == "full"
         count = config.getoption("seeds", default=None) or (SEEDS_FULL if full else SEEDS_SHORT)
         first = config.getoption("first_seed", default=1)
-        metafunc.parametrize("first_seed", range(first, first + count, BLOCK))
+        step = max(BLOCK, -(-count // BLOCKS_MAX))
+        blocks = [(at, min(step, first + count - at)) for at in range(first, first + count, step)]
+        metafunc.parametrize(("first_seed", "count"), blocks)
