@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,21 +17,30 @@ from tests.faults import oracle
 from tests.faults.fleet import Fleet, fleet
 from tests.faults.plugin import Reached
 from tests.faults.scenes import SCENES, Load, Scene
-from tests.faults.stage import SETTINGS, Listener, Stage, eventually, production, within
+from tests.faults.stage import SETTINGS, Listener, Stage, embedded, eventually, production, within
 from tests.receivers import receiving
+from worker.bootstrap import Application
 
 POLICY = RetryPolicy(SETTINGS["retry_schedule"])
 LONGEST_SECONDS = 900.0
 LONG_LIVED = {"worker", "scheduler"}
+#: Points that the short form tries on SQLite too.
+EMBEDDED = {"C05", "C07", "C11", "C12", "C17", "C19"}
 #: Scenes after which the short form ends what was begun; before them no call was ever answered.
 ENDED_AFTER = {"C10", "C11", "C12", "C13", "C14", "C15", "C24"}
 
 
 @contextmanager
 def standing(postgresql_url: str, redis_url: str, folder: Path) -> Iterator[tuple[Stage, Fleet]]:
-    """Yield an installation with what starts its processes."""
+    """Yield an installation on both servers with what starts its processes."""
+    with production(postgresql_url, redis_url, folder) as made, staged(made, folder) as found:
+        yield found
+
+
+@contextmanager
+def staged(application: Application, folder: Path) -> Iterator[tuple[Stage, Fleet]]:
+    """Yield an installation's stage and what starts its processes."""
     with (
-        production(postgresql_url, redis_url, folder) as application,
         receiving(Listener()) as listener,
         fleet(application, folder) as processes,
     ):
@@ -42,9 +51,12 @@ def standing(postgresql_url: str, redis_url: str, folder: Path) -> Iterator[tupl
 def killed(stage: Stage, processes: Fleet, scene: Scene, load: Load, passage: int = 1) -> None:
     """Let a process die at its point, and people repeat what they asked for."""
     arguments = scene.prepare(stage, load)
+    lives_long = arguments[0] in LONG_LIVED
+    if lives_long and stage.application.settings.embedded:
+        arguments = ("serve",)
     victim = processes.start(*arguments, crash_at=f"{scene.point}:{passage}")
     assert -signal.SIGKILL == victim.ended(), (scene.point, victim.said())
-    if arguments[0] not in LONG_LIVED:
+    if not lives_long:
         assert 0 == processes.run(*arguments)
 
 
@@ -61,21 +73,43 @@ def ended(stage: Stage, processes: Fleet) -> None:
 def test_no_crash_point_loses_or_doubles(
     postgresql_url: str, redis_url: str, tmp_path: Path, reached: Reached
 ) -> None:
-    """Killed at each point with one call at a time, only a call that was sent whole comes again."""
+    """Killed at each point with one call at a time, only a call that was sent whole repeats."""
     assert list(POINTS) == [scene.point for scene in SCENES]
-    again: dict[str, int] = {}
     with standing(postgresql_url, redis_url, tmp_path) as (stage, processes):
-        for scene in SCENES:
-            before = oracle.repeats(stage.listener.everything())
-            killed(stage, processes, scene, Load())
-            if reached.full or scene.point in ENDED_AFTER:
-                ended(stage, processes)
-            again[scene.point] = oracle.repeats(stage.listener.everything()) - before
-        heard = stage.listener.everything()
-        assert [] == oracle.broken(stage.database, heard, repeats_max=24, policy=POLICY)
-    assert {scene.point: scene.repeated for scene in SCENES} == again
+        again = one_after_the_other(stage, processes, SCENES, every_time=reached.full)
     points = ", ".join(point for point, count in again.items() if count)
     reached.says("F01", f"24 kills, one call at a time: lost 0, twice only at {points}")
+
+
+@pytest.mark.fault("F01")
+@pytest.mark.timeout(600)
+def test_the_same_on_the_embedded_database(tmp_path: Path, reached: Reached) -> None:
+    """On SQLite, where all is one process, a kill means the same."""
+    scenes = [each for each in SCENES if reached.full or each.point in EMBEDDED]
+    with embedded(tmp_path) as application, staged(application, tmp_path) as (stage, processes):
+        again = one_after_the_other(stage, processes, scenes, every_time=reached.full)
+    points = ", ".join(point for point, count in again.items() if count)
+    reached.says("F01", f"{len(scenes)} kills on SQLite: lost 0, twice only at {points}")
+
+
+def one_after_the_other(
+    stage: Stage, processes: Fleet, scenes: Sequence[Scene], *, every_time: bool
+) -> dict[str, int]:
+    """Play scenes with one call at a time, ask the oracle, and return what came again at each.
+
+    What was begun is ended after each scene if ``every_time``, else where a call was answered.
+    """
+    again: dict[str, int] = {}
+    for scene in scenes:
+        before = oracle.repeats(stage.listener.everything())
+        killed(stage, processes, scene, Load())
+        if every_time or scene.point in ENDED_AFTER or scene is scenes[-1]:
+            ended(stage, processes)
+        again[scene.point] = oracle.repeats(stage.listener.everything()) - before
+    heard, repeats_max = stage.listener.everything(), len(scenes)
+    assert [] == oracle.broken(stage.database, heard, repeats_max=repeats_max, policy=POLICY)
+    assert {scene.point: scene.repeated for scene in scenes} == again
+    return again
 
 
 @pytest.mark.fault("F01")
