@@ -20,6 +20,7 @@ from engine.order_tables import chain_orders
 from engine.unit_of_work import UnitsOfWork
 from tests.chains import Chain, build_chain, raised
 from tests.drafting import make_draft
+from tests.faults.plugin import Reached
 
 WEEK = timedelta(hours=168)
 PAIRS = 60
@@ -33,10 +34,11 @@ def chain(units: UnitsOfWork) -> Chain:
 
 @pytest.mark.fault("F24")
 def test_checkout_and_expiry_have_one_winner(
-    units: UnitsOfWork, database: Database, chain: Chain, clock: FixedClock
+    units: UnitsOfWork, database: Database, chain: Chain, clock: FixedClock, reached: Reached
 ) -> None:
     """Pairs at the same moment, one a microsecond early by its clock, the other in time (F24)."""
-    ids = [make_draft(units, chain) for _ in range(PAIRS)]
+    pairs = reached.times(PAIRS, 1000)
+    ids = [make_draft(units, chain) for _ in range(pairs)]
     clock.advance(WEEK)
     early = UnitsOfWork(database, FixedClock(clock.now() - timedelta(microseconds=1)))
     ended = race(early, units, ids)
@@ -52,6 +54,8 @@ def test_checkout_and_expiry_have_one_winner(
         assert won == (draft_id in placed)
     assert sorted(placed) == sorted(event["chain_order_id"] for event in created)
     assert sorted(set(ids) - placed) == sorted(event["order_id"] for event in told)
+    kind = database.engine.dialect.name
+    reached.says("F24", f"{pairs:,} pairs: {len(placed):,} placed, {len(told):,} expired ({kind})")
 
 
 def race(early: UnitsOfWork, late: UnitsOfWork, ids: list[str]) -> dict[str, tuple[str, int]]:

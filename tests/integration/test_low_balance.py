@@ -21,6 +21,7 @@ from engine.unit_of_work import UnitOfWork, UnitsOfWork
 from tests.chains import build_chain, raised
 from tests.chains import top_up as add_money
 from tests.conftest import START
+from tests.faults.plugin import Reached
 from tests.racing import together
 
 THRESHOLD, REARM = 1000, 1500
@@ -98,12 +99,13 @@ def oscillation(postings: int) -> Iterator[int]:
 
 @pytest.mark.fault("F28")
 def test_a_balance_that_swings_is_warned_of_once_an_episode(
-    units: UnitsOfWork, database: Database
+    units: UnitsOfWork, database: Database, reached: Reached
 ) -> None:
-    """600 postings around the threshold: events are the crossings with hysteresis (F28)."""
+    """Postings around the threshold: events are the crossings with hysteresis (F28)."""
     tenant_id = watched(units)
     model = Model(threshold=THRESHOLD, rearm=REARM, low=True, episode=1)
-    amounts = list(oscillation(600))
+    count = reached.times(600, 10_000)
+    amounts = list(oscillation(count))
     for start in range(0, len(amounts), 100):
         with units.begin(actor="test") as work:
             for number, amount_minor in enumerate(amounts[start : start + 100], start):
@@ -113,14 +115,19 @@ def test_a_balance_that_swings_is_warned_of_once_an_episode(
     low, well = episodes(database, tenant_id)
     assert list(range(1, model.episode + 1)) == sorted(low)
     assert len(well) == model.recovered
-    assert 50 < model.episode < 300
+    assert count / 12 < model.episode < count / 2
+    kind = database.engine.dialect.name
+    reached.says("F28", f"{count:,} postings: {len(low):,} crossings, {len(low):,} events ({kind})")
 
 
 @pytest.mark.fault("F29")
-def test_a_crossing_by_many_at_once_is_one_event(units: UnitsOfWork, database: Database) -> None:
-    """Three times twenty debits at once take the wallet below: three episodes (F29)."""
+def test_a_crossing_by_many_at_once_is_one_event(
+    units: UnitsOfWork, database: Database, reached: Reached
+) -> None:
+    """Again and again twenty debits at once take the wallet below: an episode each (F29)."""
+    crossings = reached.times(3, 200)
     tenant_id = watched(units)
-    for episode in (2, 3, 4):
+    for episode in range(2, crossings + 2):
         add_money(units, tenant_id, 2000)
         calls = [
             lambda work, number=number: move(work, tenant_id, -100, number)
@@ -130,6 +137,8 @@ def test_a_crossing_by_many_at_once_is_one_event(units: UnitsOfWork, database: D
         low, well = episodes(database, tenant_id)
         assert list(range(1, episode + 1)) == sorted(low)
         assert list(range(1, episode)) == sorted(well)
+    kind = database.engine.dialect.name
+    reached.says("F29", f"{crossings} crossings by 20 debits at once: one event each ({kind})")
 
 
 def test_thresholds_and_limits_are_judged_when_they_change(

@@ -24,6 +24,7 @@ from engine.settlement_tables import remittances as remittance_rows
 from engine.tables import events
 from engine.unit_of_work import UnitsOfWork
 from reconciler.runner import Runner
+from tests.faults.plugin import Reached
 from tests.owing import outcomes, owe, owe_again
 
 DUE_AT = datetime(2026, 3, 10, tzinfo=UTC)
@@ -61,11 +62,12 @@ def told(database: Database) -> Counter[str]:
 @pytest.mark.fault("F18")
 @pytest.mark.parametrize("schedulers", [2, 5])
 def test_schedulers_that_start_together_tell_each_thing_once(
-    units: UnitsOfWork, database: Database, clock: FixedClock, schedulers: int
+    units: UnitsOfWork, database: Database, clock: FixedClock, schedulers: int, reached: Reached
 ) -> None:
     """Two, then five look at once at hundreds of milestones (F18): one outcome, one event each."""
+    count = reached.times(REMITTANCES, 3334)
     _, first = owe(units)
-    owe_again(units, first, REMITTANCES - 1)
+    owe_again(units, first, count - 1)
     clock.set(DUE_AT)
     together = threading.Barrier(schedulers)
 
@@ -81,15 +83,16 @@ def test_schedulers_that_start_together_tell_each_thing_once(
         return int(row["healed"])
 
     with ThreadPoolExecutor(schedulers) as pool:
-        assert 3 * REMITTANCES == sum(pool.map(run, range(schedulers)))
-    assert {
-        ("T-3", "superseded"): REMITTANCES,
-        ("T+0", "emitted"): 2 * REMITTANCES,
-    } == outcomes(database)
-    assert {"remittance.overdue": 2 * REMITTANCES} == told(database)
+        assert 3 * count == sum(pool.map(run, range(schedulers)))
+    assert {("T-3", "superseded"): count, ("T+0", "emitted"): 2 * count} == outcomes(database)
+    assert {"remittance.overdue": 2 * count} == told(database)
     with database.read() as connection:
         named = connection.execute(select(milestone_rows.c.event_id).distinct()).scalars().all()
-    assert 2 * REMITTANCES == len([each for each in named if each is not None])
+    assert 2 * count == len([each for each in named if each is not None])
+    kind = database.engine.dialect.name
+    reached.says(
+        "F18", f"{3 * count:,} milestones, {schedulers} at once: one outcome each ({kind})"
+    )
 
 
 def test_payers_and_schedulers_together_tell_nothing_of_what_was_paid_first(
@@ -167,27 +170,31 @@ def test_a_scheduler_killed_before_its_commit_did_nothing(
 def test_downtime_over_the_window_is_caught_up_as_agreed(
     units: UnitsOfWork,
     database: Database,
+    *,
     catch_up: str,
     downtime: timedelta,
     newest: dict[str, str],
+    reached: Reached,
 ) -> None:
     """Down for an hour, a day, ten days from just before T-3 (F19), forty remittances each."""
+    count = reached.times(40, 1000)
     clock = units.clock
     assert isinstance(clock, FixedClock)
     _, first = owe(units)
     ladder = type(STANDARD)(STANDARD.steps, catch_up=catch_up)
-    ids = owe_again(units, first, 40, ladder)
+    ids = owe_again(units, first, count, ladder)
     clock.set(DUE_AT - timedelta(days=3, minutes=30) + downtime)
     for _run in Runner(units).run(["K10"], actor="scheduler"):
         pass
     expected = Counter[tuple[str, str]]()
     for step in STANDARD.steps:
-        copies = 40 if step.event == "remittance.due" else 80
+        copies = count if step.event == "remittance.due" else 2 * count
         outcome = newest.get(step.code, "pending")
         if catch_up == "all" and outcome == "superseded":
             outcome = "emitted"
         expected[step.code, outcome] += copies
     assert expected == outcomes(database, *ids)
+    reached.says("F19", f"down 1 h, 1 day, 10 days x {count:,} remittances: each key one outcome")
 
 
 @pytest.mark.parametrize(

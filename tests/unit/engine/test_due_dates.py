@@ -22,6 +22,7 @@ from engine.due_dates import (
 )
 from engine.ladders import DEFAULT, STANDARD, Ladder, read_ladder
 from engine.zones import names, version, zone
+from tests.faults.plugin import Reached
 
 ZONES = st.sampled_from(sorted(names()))
 DAYS = st.dates(date(2025, 1, 1), date(2030, 12, 31))
@@ -60,7 +61,7 @@ def test_terms_are_calendar_days(delivered: str, terms_days: int, due: date) -> 
 
 
 @pytest.mark.fault("F22")
-def test_terms_over_every_month_end_count_the_days_of_the_calendar() -> None:
+def test_terms_over_every_month_end_count_the_days_of_the_calendar(reached: Reached) -> None:
     """From the last days of each month of eight years, counted on the calendar day by day (F22)."""
     tried = 0
     for year in range(2024, 2032):
@@ -74,6 +75,7 @@ def test_terms_over_every_month_end_count_the_days_of_the_calendar() -> None:
                 assert day == due_date(delivered, "UTC", hop=1, terms_days=terms_days)
                 tried += 1
     assert 384 == tried
+    reached.says("F22", f"{tried} terms over month ends of 2024 to 2031, leap days among them")
 
 
 def _tomorrow(day: date) -> date:
@@ -171,7 +173,9 @@ def test_every_zone_fires_in_order_and_on_the_right_day(
 
 
 @pytest.mark.fault("F21")
-def test_around_every_change_of_the_clocks_of_every_zone_no_step_is_lost_or_doubled() -> None:
+def test_around_every_change_of_the_clocks_of_every_zone_no_step_is_lost_or_doubled(
+    reached: Reached,
+) -> None:
     """All zones, due dates of 2025 to 2030 whose steps meet a change of the clocks (F21).
 
     A day's end is the first instant whose local date is later, and ends never go backwards.
@@ -190,6 +194,8 @@ def test_around_every_change_of_the_clocks_of_every_zone_no_step_is_lost_or_doub
                 assert ends[1] == found.fire_at, (name, day, step)
                 tried += 1
     assert tried > 40_000
+    zones = len(names())
+    reached.says("F21", f"{zones} zones, 2025 to 2030, {tried:,} steps at changes of the clocks")
 
 
 def _interesting_days(name: str) -> Iterator[date]:
