@@ -119,7 +119,10 @@ def _freeze(work: UnitOfWork, findings: Sequence[Finding]) -> None:
 
 
 def _find_holds(connection: Connection, scope: Scope) -> Found:
-    """Find money set aside for what is over or never was; and pending amounts that are not it."""
+    """Find money set aside for what is over or never was; and pending amounts that are not it.
+
+    Of what ended and of wallets whose holds moved; in a sweep of all: O(accounts and open holds).
+    """
     found = {
         row["id"]: row
         for query in _orphans(scope)

@@ -16,7 +16,10 @@ FINDINGS_MAX = 1000
 
 
 def _find(connection: Connection, scope: Scope) -> Found:
-    """Compare each order's version and status with its timeline and its newest event."""
+    """Compare each order's version and status with its timeline and its newest event.
+
+    Of orders that moved since the last look; in a sweep of all: O(orders), by the server.
+    """
     changed = scope.touched(chain_orders.c.updated_at, chain_orders.c.id)
     logged = exists().where(
         order_log.c.chain_order_id == chain_orders.c.id,

@@ -19,7 +19,7 @@ FINDINGS_MAX = 10_000
 
 
 def _find_levels(connection: Connection, scope: Scope) -> Found:
-    """Compare levels with balances: of wallets that moved since the last look, or of all.
+    """Compare levels with balances: of wallets that moved since the last look; in a sweep of all.
 
     The server leaves out those that agree; the rule of ``wallet_levels`` judges the rest.
     """
