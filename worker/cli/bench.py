@@ -23,7 +23,8 @@ def bench(
     """Measure this machine: every line beside the bare ceiling of the same run.
 
     On the servers of TILLBELL_DATABASE_URL (a database of its own, dropped again) and
-    TILLBELL_BROKER_URL (an empty one); without them on SQLite. All of it takes some twenty minutes.
+    TILLBELL_BROKER_URL (an empty one); without them on SQLite. All of it takes some forty minutes,
+    a third of it to fill tables with millions of rows.
     """
     began = time.monotonic()
     errors = console(error=True)
