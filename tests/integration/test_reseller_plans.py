@@ -101,7 +101,7 @@ def test_every_question_has_its_index(units: UnitsOfWork, database: Database) ->
             reseller_analytics.of_relationship(connection, shop.relationship)
             reseller_analytics.of_merchant(connection, shop.merchant)
     assert len(asked) > 100
-    with database.read() as connection:
+    with database.write() as connection:
         for statement, values in asked:
             check_plan(connection, statement, values)
 
@@ -110,7 +110,7 @@ def _live(units: UnitsOfWork, shop: Shop) -> None:
     """Let everything happen once."""
     row = allocated(units, shop, 2)
     cancelled = purchase(units, shop, 1)
-    sale = {"sale_reference": "s-1", "product_id": shop.product_id, "amount": 100}
+    sale = {"sale_reference": "s-1", "product_id": shop.product_id, "amount": 200}
     with units.begin(actor="test") as work:
         bound = relationships.get(work.connection, shop.relationship)
         item = stock_items.listing(work.connection, bound, transfer_id=row["id"])[0]

@@ -167,7 +167,8 @@ def test_every_list_is_read_by_index(trade: Trade) -> None:
         cash_collections.history(connection, tenant_id=trade.r)
         settlement_views.summary(connection, trade.d, START)
         settlement_views.statistics(connection, trade.s, START)
-    with database.read() as connection:
+    # In a transaction, for what is set for its length.
+    with database.write() as connection:
         for statement, values in asked:
             check_plan(connection, statement, values)
 
