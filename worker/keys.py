@@ -6,6 +6,8 @@ import base64
 import os
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from config.errors import TillbellError
 from config.settings import Settings, decode_key
 from engine.errors import InvalidInput
@@ -37,7 +39,7 @@ def load_keyring(settings: Settings) -> KeyRing:
     except FileNotFoundError:
         raise KeysMissing(
             "no secret keys: set TILLBELL_SECRET_KEYS to the base64 of 32 random bytes"
-            f" or run 'tillbell init', which writes {path}"
+            f" or, with SQLite, run 'tillbell init', which writes {path}"
         ) from None
     except OSError as error:
         raise KeysUnreadable(f"{path} cannot be read: {error.strerror}") from None
@@ -48,10 +50,20 @@ def load_keyring(settings: Settings) -> KeyRing:
 
 
 def ensure_keys(settings: Settings) -> Path | None:
-    """Write a fresh key into the data folder unless there is one; return the file it made."""
+    """Write a fresh key into the data folder unless there is one; return the file it made.
+
+    Raises KeysMissing for a database on a server: processes on other machines use it too, and each
+    would seal with a key of its own that no other can open.
+    """
     path = settings.data_dir / FILE_NAME
     if settings.secret_keys:
         return None
+    if make_url(settings.database).get_backend_name() != "sqlite" and not path.exists():
+        raise KeysMissing(
+            "no secret keys: a database on a server is shared, and every process must have the same"
+            " keys. Set TILLBELL_SECRET_KEYS to the base64 of 32 random bytes ('tillbell keys new'"
+            " prints one), the same everywhere"
+        )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     try:
         # Unreadable for others from the start; of two that start at once one makes the key.

@@ -41,6 +41,17 @@ def test_a_made_key_is_its_owners_alone(tmp_path: Path) -> None:
     assert opens(settings, settings)
 
 
+def test_a_database_on_a_server_is_given_its_keys(tmp_path: Path) -> None:
+    """None is made for it, and the refusal says what to do; a file that was put there is used."""
+    settings = Settings(data_dir=tmp_path, database_url="postgresql+psycopg://db/tillbell")
+    with pytest.raises(KeysMissing) as refusal:
+        ensure_keys(settings)
+    assert "tillbell keys new" in refusal.value.message
+    assert [] == list(tmp_path.iterdir())
+    (tmp_path / FILE_NAME).write_text(KEY)
+    assert ensure_keys(settings) is None
+
+
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     """Asking again makes nothing: what was sealed stays readable."""
     settings = Settings(data_dir=tmp_path)
