@@ -94,16 +94,17 @@ class Traders(Asker):
             self.ask(f"pay {remittance_id}", lambda work: remittances.process(work, remittance_id))
 
     def top_up(self) -> None:
-        """Put money into a wallet, under a key."""
+        """Put money into a wallet, under a key: asked for again, it is the same money."""
         world, chance = self.world, self.world.chance
         name, amount = chance.choice("SDRQ"), chance.randint(1, 30_000)
         key = f"key{self.asked}"
-        self.ask(
+        done = self.ask(
             f"top up {name}",
             lambda work: wallets.top_up(
-                work, world.names.tenants[name], amount, reference=key, idempotency_key=key
+                work, world.names.tenants[name], amount, idempotency_key=key
             ),
         )
+        world.top_ups.append(done is not None)
 
     def watch(self) -> None:
         """Set the level at which a wallet is low."""

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from dispatcher.states import DeliveryState, Trigger
 from dispatcher.subscriptions import matches
 from dispatcher.tables import attempts, deliveries
 from engine import ledger_checks
+from engine.ledger_tables import ledger_transactions
 from engine.settlement_tables import milestones
 from engine.tables import events, outbox
 from reconciler.check import Scope
@@ -192,8 +193,16 @@ def _i3_milestones(world: World, past: Past) -> Iterator[str]:
 
 
 def _books(world: World) -> Iterator[str]:
-    """L1 to L4: every book adds up, is mirrored, and holds what is pending."""
+    """L1 to L4: every book adds up, is mirrored, holds what is pending; a key is one payment."""
+    paid = (ledger_transactions.c.kind == "top_up") & (
+        ledger_transactions.c.created_at >= world.began_at
+    )
     with world.database.read() as connection:
+        count = connection.execute(
+            select(func.count()).select_from(ledger_transactions).where(paid)
+        ).scalar_one()
+        if not sum(world.top_ups) <= count <= len(world.top_ups):
+            yield f"keys: {count} payments under {len(world.top_ups)} keys"
         for finding in (*ledger_checks.verify(connection), *ledger_checks.pending(connection)):
             yield f"{finding['check']}: {finding['subject']}"
 

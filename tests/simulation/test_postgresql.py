@@ -13,6 +13,8 @@ from tests.simulation.stage import Stage
 from tests.simulation.world import furnish
 
 FIRST_SEED = 500_000
+#: A history takes some ten times as long here: one for so many in memory.
+SHARE = 40
 
 
 @pytest.fixture
@@ -32,12 +34,15 @@ def _simulate(seed: int, stage: Stage) -> History:
 
 
 @pytest.mark.fault("F61")
-def test_histories_keep_every_promise_on_postgresql(stage: Stage, reached: Reached) -> None:
+def test_histories_keep_every_promise_on_postgresql(
+    stage: Stage, reached: Reached, request: pytest.FixtureRequest
+) -> None:
     """Whatever fails, dies, repeats and comes late: the server's statements keep it, too.
 
     The server makes the ids of deliveries, so a seed is nearly, not exactly, the same history.
     """
-    count = reached.times(short=4, full=100)
+    asked = request.config.getoption("seeds", default=None) or 0
+    count = asked // SHARE or reached.times(short=4, full=100)
     histories = [_simulate(seed, stage) for seed in range(FIRST_SEED, FIRST_SEED + count)]
     broken = [str(history) for history in histories if history.broken]
     assert not broken, "\n".join(broken)

@@ -83,6 +83,11 @@ def _with_silent_milestones() -> AbstractContextManager[object]:
     return patch("engine.milestones._raise", lambda *_arguments: None)
 
 
+def _with_forgotten_keys() -> AbstractContextManager[object]:
+    """Take every request for a new one."""
+    return patch("engine.idempotency.claim", lambda *_arguments, subject_id: subject_id)
+
+
 @pytest.mark.parametrize(
     ("planting", "promise"),
     [
@@ -91,6 +96,7 @@ def _with_silent_milestones() -> AbstractContextManager[object]:
         pytest.param(_with_lost_retries, "I1", id="lost retries"),
         pytest.param(_with_hasty_retries, "I5", id="hasty retries"),
         pytest.param(_with_other_bytes, "I4", id="bytes"),
+        pytest.param(_with_forgotten_keys, "keys", id="keys"),
         pytest.param(_with_silent_milestones, "I3", id="milestones"),
     ],
 )

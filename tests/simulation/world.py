@@ -82,6 +82,8 @@ class World:
         self.began_at = self.clock.now()
         self.relays: list[datetime] = []
         self.orders: list[str] = []
+        #: Of each key under which money was put in: whether the answer came.
+        self.top_ups: list[bool] = []
         #: Set by each commit, and when it is time to look whether all is settled.
         self.changed, self.quiet = asyncio.Event(), asyncio.Event()
         self.workers: list[Worker] = []
