@@ -24,6 +24,7 @@ from tests.platforms import says
 from tests.polling import GUARD, chain_order, scene
 
 
+@pytest.mark.fault("F55", "F56")
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
@@ -49,6 +50,7 @@ def test_what_does_not_fit_moves_nothing(units: UnitsOfWork, document: Any, prob
         assert (1, 0) == (run["found"], run["healed"])
 
 
+@pytest.mark.fault("F55")
 def test_an_order_unknown_upstream_is_told(units: UnitsOfWork) -> None:
     """404 is a discrepancy, not a cancellation."""
     with scene(units, says({}, status=404)) as it:
@@ -72,6 +74,7 @@ def test_a_step_that_is_refused_here_is_tried_again(units: UnitsOfWork, clock: F
         assert ("accepted", None) == (it.status, it.seen["problem"])
 
 
+@pytest.mark.fault("F55")
 def test_an_answer_that_shrank_is_believed_the_second_time(
     units: UnitsOfWork, clock: FixedClock
 ) -> None:
@@ -87,6 +90,7 @@ def test_an_answer_that_shrank_is_believed_the_second_time(
     assert [("accepted", None), ("accepted", "shrunk"), ("shipped", None)] == found
 
 
+@pytest.mark.fault("F55")
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_retry_after_is_respected(units: UnitsOfWork, clock: FixedClock, status: int) -> None:
     """An upstream that says when to come back is asked nothing before."""
@@ -99,6 +103,7 @@ def test_retry_after_is_respected(units: UnitsOfWork, clock: FixedClock, status:
         assert "pending_forward" == it.status
 
 
+@pytest.mark.fault("F55")
 def test_a_dead_upstream_opens_its_circuit(units: UnitsOfWork, clock: FixedClock) -> None:
     """Five failures, then one probe after half a minute, a minute, two; it recovers at once."""
     with scene(units, says({}, status=500)) as it:
@@ -115,6 +120,7 @@ def test_a_dead_upstream_opens_its_circuit(units: UnitsOfWork, clock: FixedClock
         assert ("accepted", None) == (it.status, it.platform_row()["blocked_until"])
 
 
+@pytest.mark.fault("F55")
 def test_a_wrong_token_is_not_tried_over_and_over(units: UnitsOfWork) -> None:
     """401 blocks the upstream for a quarter of an hour, and says why."""
     with scene(units, says({}, status=401)) as it:
