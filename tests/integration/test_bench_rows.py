@@ -14,6 +14,8 @@ from bench.stand import Stand, standing
 from reconciler.checks import CHECKS
 
 FEW, MANY, DUE = 200, 2000, 20
+#: The measurement of claims, with less of everything.
+SMALL = {"ROUNDS": 2, "ENDPOINTS": 10, "MAILBOXES": 5, "ROWS": 5, "SETTLED": 2, "OPEN_ROWS": 5}
 STEPS_BETWEEN_CALLS = 10
 #: What looks at everything each time, and says so: accounts with their checkpoints; debts, daily.
 LOOKS_AT_ALL = {"K13", "K17"}
@@ -51,8 +53,8 @@ def test_reconciliation_finds_exactly_what_was_planted(monkeypatch: pytest.Monke
 @pytest.mark.usefixtures("ground")
 def test_a_claim_is_measured_with_rows_behind_and_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step of each turn takes time, and the table has a line for it."""
-    monkeypatch.setattr(claim, "ROUNDS", 2)
-    monkeypatch.setattr(claim, "OPEN_ROWS", 2 * claim.SETTLED)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(claim, name, value)
     found = claim.claim(2 * claim.ENDPOINTS, claim.ENDPOINTS, silent)
     for turn in ("none", "behind", "in_front"):
         assert all(found[turn][step]["p50_ms"] > 0 for step in claim.STEPS)
