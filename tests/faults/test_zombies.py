@@ -32,7 +32,7 @@ def test_a_zombie_is_refused(
 
     In the long form the first standstill lasts 60 s of real time; in the others the lease is moved.
     """
-    zombies, met = reached.times(2, 50), 0
+    zombies, met = reached.times(1, 50), 0
     with (
         production(postgresql_url, redis_url, tmp_path, delivery_deadline_seconds=5) as application,
         receiving(Listener()) as listener,
