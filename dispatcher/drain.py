@@ -112,6 +112,7 @@ class Drainer:
                 limit=room,
                 endpoint_ids=endpoint_ids,
                 emit=self._watch.emit,
+                give_back=self._writer.give_back,
             )
             with self._counting:
                 self._more = self._more or leased >= room

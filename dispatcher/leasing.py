@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, update
+from sqlalchemy.exc import DBAPIError
 
 from config.crash_points import C07_LEASED, at
 from config.log import get_logger
@@ -29,6 +30,7 @@ from dispatcher.states import DeliveryState, EndpointState
 from dispatcher.subscriptions import matches
 from dispatcher.tables import deliveries, endpoints
 from engine.database import Database
+from engine.errors import DatabaseUnavailable
 from engine.sealing import KeyRing
 
 log = get_logger("drain")
@@ -80,11 +82,13 @@ def take_mailboxes(
     limit: int,
     endpoint_ids: Sequence[str] | None = None,
     emit: Emit = nowhere,
+    give_back: Callable[[Sequence[Lease]], None] = lambda _: None,
 ) -> tuple[list[Mailbox], int]:
     """Lease up to ``limit`` due mailboxes; return those to drain and how many were leased in all.
 
     A paused endpoint's mailbox goes back until the pause ends, and is due at once where it has; a
-    disabled one's deliveries are cancelled.
+    disabled one's deliveries are cancelled. ``give_back`` hears of leases that the database failed
+    to be read for.
     """
     with database.write() as connection:
         leases = lease(
@@ -98,6 +102,25 @@ def take_mailboxes(
     if not leases:
         return [], 0
     at(C07_LEASED)
+    try:
+        ready = _read(database, keyring, settings, leases, now)
+        _lengthen(database, ready, settings, now)
+        _park_poison(database, ready, now, emit)
+    except (DatabaseUnavailable, DBAPIError):
+        # Whoever lets a lease run out is taken for dead, and what it tried for poison.
+        give_back(leases)
+        raise
+    return ready, len(leases)
+
+
+def _read(
+    database: Database,
+    keyring: KeyRing,
+    settings: DrainSettings,
+    leases: Sequence[Lease],
+    now: datetime,
+) -> list[Mailbox]:
+    """Return what was leased with its first deliveries; what must not be drained goes back."""
     with database.read() as connection:
         rows = endpoint_rows(connection, [each.endpoint_id for each in leases])
         active = [row for row in rows.values() if row.state == EndpointState.ACTIVE]
@@ -115,9 +138,7 @@ def take_mailboxes(
     for each in leases:
         if each.endpoint_id not in signers:
             _give_back(database, each, rows.get(each.endpoint_id), now)
-    _lengthen(database, ready, settings, now)
-    _park_poison(database, ready, now, emit)
-    return ready, len(leases)
+    return ready
 
 
 def _lengthen(

@@ -131,15 +131,19 @@ def release(
     *,
     blocked_until: datetime | None = None,
     health: Health | None = None,
+    tried: bool = True,
 ) -> dict[str, datetime | None]:
     """Give mailboxes back; return when each that was still ours is due: its earliest open delivery.
 
     ``leases`` are pairs of endpoint id and token. A mailbox fed meanwhile keeps the earlier mark.
     With ``blocked_until`` nothing is sent to it before then; ``health`` is what to remember.
+    What was not ``tried`` says nothing of crashes: those before it still count.
     """
     if not leases:
         return {}
     remembered = {} if health is None else _health_columns(health)
+    if tried:
+        remembered |= {"crashes": 0, "suspect_delivery_id": null()}
     lock(connection, [endpoint_id for endpoint_id, _ in leases])
     blocked = func.greatest(mailboxes.c.blocked_until, blocked_until, type_=UtcTime())
     due_at = func.least(mailboxes.c.due_at, _earliest_delivery(), type_=UtcTime())
@@ -152,8 +156,6 @@ def release(
             blocked_until=blocked,
             lease_until=null(),
             leased_by=null(),
-            crashes=0,
-            suspect_delivery_id=null(),
             **remembered,
         )
         .returning(mailboxes.c.endpoint_id, mailboxes.c.due_at)

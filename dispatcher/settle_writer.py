@@ -26,7 +26,7 @@ from dispatcher.facts import (
     Watch,
 )
 from dispatcher.health import Failing, Health, Notice
-from dispatcher.mailboxes import release
+from dispatcher.mailboxes import Lease, release
 from dispatcher.notices import tell
 from dispatcher.settle import defer, keep_bodies, settle
 from dispatcher.settlement import Deferral, Settlement
@@ -49,18 +49,19 @@ class Parting(NamedTuple):
     """What a drain leaves behind, besides what it settled.
 
     ``health`` and ``failing`` are None where nothing is to be written; ``told`` is the notice the
-    owner had at the beginning.
+    owner had at the beginning. Of what was not ``tried`` the crashes still count.
     """
 
     blocked_until: datetime | None = None
     health: Health | None = None
     failing: Failing | None = None
     told: Notice = Notice.NONE
+    tried: bool = True
 
     @property
     def plain(self) -> bool:
         """Whether the mailbox just goes back."""
-        return self.blocked_until is None and self.health is None and self.failing is None
+        return self.tried and self[:3] == (None, None, None)
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class Release:
     endpoint_id: str
     lease_token: int
     parting: Parting
-    done: asyncio.Future[datetime | None]
+    done: asyncio.Future[datetime | None] | None
 
 
 @dataclass(slots=True)
@@ -163,6 +164,13 @@ class SettleWriter:
         self._wake.set()
         return await done
 
+    def give_back(self, leases: Sequence[Lease]) -> None:
+        """Give mailboxes back untried as soon as the database answers: their holder lives."""
+        self._items.extend(
+            [Release(each.endpoint_id, each.token, Parting(tried=False), None) for each in leases]
+        )
+        self._wake.set()
+
     def _run(self) -> None:
         last_commit = 0.0
         while True:
@@ -254,7 +262,7 @@ class SettleWriter:
         if len(self._items) < BACKLOG_MAX // 2:
             self._room.set()
         for each in releases:
-            if not each.done.done():
+            if each.done is not None and not each.done.done():
                 each.done.set_result(due_at.get(each.endpoint_id))
 
 
@@ -266,6 +274,7 @@ def _part(connection: Connection, each: Release, now: datetime, written: _Writte
         [(each.endpoint_id, each.lease_token)],
         blocked_until=parting.blocked_until,
         health=parting.health,
+        tried=parting.tried,
     )
     if parting.failing is None:
         return
