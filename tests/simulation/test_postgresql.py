@@ -12,6 +12,9 @@ from tests.simulation.run import History, simulate
 from tests.simulation.stage import Stage
 from tests.simulation.world import furnish
 
+#: A busy machine must not turn minutes of work into a failure.
+pytestmark = pytest.mark.timeout(900)
+
 FIRST_SEED = 500_000
 #: A history takes some ten times as long here: one for so many in memory.
 SHARE = 40

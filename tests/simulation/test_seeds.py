@@ -7,6 +7,9 @@ import pytest
 from tests.faults.plugin import Reached
 from tests.simulation.run import simulate_all
 
+#: A busy machine must not turn minutes of work into a failure.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.mark.fault("F61")
 def test_histories_keep_every_promise(first_seed: int, count: int, reached: Reached) -> None:

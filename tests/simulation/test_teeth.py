@@ -19,6 +19,9 @@ from dispatcher.retry import RetryPolicy
 from engine.types import Id, UtcTime
 from tests.simulation.run import simulate, simulate_all
 
+#: A busy machine must not turn minutes of work into a failure.
+pytestmark = pytest.mark.timeout(900)
+
 #: A defect that the first so many seeds do not show would be missed by a short run.
 SEEDS = 40
 Planting = Callable[[], AbstractContextManager[object]]
