@@ -24,6 +24,7 @@ NOT_RUN: dict[str, str] = {
     "F59": "Fewer entries than a million",
     "F60": "Two of the five libraries: the others are of other languages",
     "F62": "The list of the lost hour comes from the receivers: nobody else knows what it held",
+    "F61": "Fewer seeds than 10,000: `make simulate` runs them all.",
 }
 
 
