@@ -91,9 +91,14 @@ def running(
         found.close()
 
 
-def until(holds: Callable[[], bool], complaint: Callable[[], str] | None = None) -> None:
+def until(
+    holds: Callable[[], bool],
+    complaint: Callable[[], str] | None = None,
+    *,
+    seconds: float = WAIT_SECONDS,
+) -> None:
     """Wait until something holds, or fail with a complaint."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, complaint() if complaint else "it never held"
         time.sleep(0.02)

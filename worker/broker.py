@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import dramatiq
@@ -21,7 +21,7 @@ from config.errors import TillbellError
 from config.log import get_logger
 from dispatcher.drain import Drainer
 from dispatcher.facts import Emit, Fact, HintLost, line_of
-from dispatcher.hints import Hints
+from dispatcher.hints import Hints, in_batches
 from dispatcher.relay import Relay
 from engine.errors import DatabaseUnavailable
 from worker.redis_broker import BellBroker
@@ -91,15 +91,22 @@ def check_broker(url: str) -> None:
         )
 
 
-def declare_actors(broker: dramatiq.Broker, relay: Relay, drainer: Drainer) -> None:
-    """Say what each hint does in a process that works."""
+def declare_actors(
+    broker: dramatiq.Broker,
+    relay: Relay,
+    drainer: Drainer,
+    heard: Callable[[], None] = lambda: None,
+) -> None:
+    """Say what each hint does in a process that works; ``heard`` is told of each."""
 
     def relay_outbox() -> None:
-        with _database_may_be_away(RELAY):
+        heard()
+        with database_may_be_away(RELAY):
             relay.run_until_empty()
 
     def drain_mailboxes(endpoint_ids: list[str]) -> None:
-        with _database_may_be_away(DRAIN):
+        heard()
+        with database_may_be_away(DRAIN):
             drainer.take(endpoint_ids)
 
     dramatiq.actor(actor_name=RELAY, queue_name=QUEUE, broker=broker)(relay_outbox)
@@ -150,7 +157,8 @@ class BrokerHints:
         #: Who is told of a lost hint.
         self.emit: Emit = _warn
         self._relay_wanted = False
-        self._drains: list[list[str]] = []
+        #: In the order they were named; one that is named again before it is sent is one.
+        self._drains: dict[str, None] = {}
         self._wake = threading.Event()
         self._closing = False
         self._silent_until = 0.0
@@ -168,7 +176,7 @@ class BrokerHints:
     def drain(self, endpoint_ids: Sequence[str]) -> None:
         """Say that these mailboxes are due."""
         with self._lock:
-            self._drains.append(list(endpoint_ids))
+            self._drains.update(dict.fromkeys(endpoint_ids))
         self._wake.set()
 
     def close(self, timeout_seconds: float = 2.0) -> None:
@@ -189,12 +197,12 @@ class BrokerHints:
 
     def _send_all(self) -> None:
         with self._lock:
-            drains, self._drains = self._drains, []
+            due, self._drains = list(self._drains), {}
             relay, self._relay_wanted = self._relay_wanted, False
         if relay:
             self._send(RELAY)
-        for endpoint_ids in drains:
-            self._send(DRAIN, endpoint_ids)
+        for endpoint_ids in in_batches(due):
+            self._send(DRAIN, list(endpoint_ids))
 
     def _send(self, actor_name: str, *arguments: list[str]) -> None:
         if self._is_silent():
@@ -240,7 +248,7 @@ def count_unread(broker: dramatiq.Broker) -> int:
 
 
 @contextmanager
-def _database_may_be_away(hint: str) -> Iterator[None]:
+def database_may_be_away(hint: str) -> Iterator[None]:
     """Let a hint come to nothing while the database is away: the sweep gives it again."""
     at(C06_DEQUEUED)
     try:

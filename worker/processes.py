@@ -14,6 +14,7 @@ from dispatcher.facts import UNWATCHED, Watch
 from reconciler.schedule import Schedule
 from worker.bootstrap import Application
 from worker.broker import DrainHere, create_worker, declare_actors, stop_worker
+from worker.lookout import Lookout
 from worker.observing import observing
 
 log = get_logger("process")
@@ -32,13 +33,18 @@ def dispatching(application: Application, watch: Watch = UNWATCHED) -> Iterator[
     drainer = application.drainer(watch)
     drainer.start()
     here = DrainHere(drainer, application.hints)
-    declare_actors(application.broker, application.relay(watch, here), drainer)
+    relay = application.relay(watch, here)
+    lookout = Lookout(relay, drainer)
+    declare_actors(application.broker, relay, drainer, lookout.heard)
     worker = create_worker(application.broker, threads=application.settings.worker_threads)
     worker.start()
+    if not application.settings.embedded:
+        lookout.start()
     log.info("worker.started", database=application.database.location)
     try:
         yield
     finally:
+        lookout.stop()
         stop_worker(worker, 5_000)
         finished = drainer.stop(GRACE_SECONDS)
         log.info("worker.stopped", everything_settled=finished)

@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
+from dispatcher.hints import MAILBOXES_PER_HINT
 from engine.database import Database
 from tests.installations import installed, publish, states, subscribe
 from tests.processes import until
@@ -92,8 +93,7 @@ def test_hints_in_hand_are_lost_with_their_broker(own_redis: str) -> None:
     dramatiq.actor(actor_name=DRAIN, queue_name=QUEUE, broker=broker)(drain_mailboxes)
     worker, hints = create_worker(broker, threads=1), BrokerHints(broker)
     worker.start()
-    for name in ("a", "b", "c"):
-        hints.drain([name])
+    hints.drain([f"mailbox {number}" for number in range(3 * MAILBOXES_PER_HINT)])
     assert busy.wait(10)
     until(lambda: not worker.work_queue.empty())
     with closing(Redis.from_url(own_redis)) as redis:
