@@ -13,6 +13,7 @@ from dispatcher.facts import UNWATCHED, RelayExpanded, Watch
 from dispatcher.hints import Hints, in_batches
 from dispatcher.mailboxes import feed
 from dispatcher.states import DeliveryState
+from engine.again import again
 from engine.database import Database
 from engine.tables import outbox
 from engine.types import Id, UtcTime
@@ -83,12 +84,7 @@ class Relay:
         """Expand up to ``limit`` events in one transaction and return how many there were."""
         self._clock.sync()
         now, began = self._clock.now(), time.monotonic()
-        with self._database.write() as connection:
-            expand = _expand_sqlite if self._database.sqlite else _expand_postgresql
-            claimed, endpoint_ids = expand(connection, limit, now)
-            at(C03_CLAIMED)
-            feed(connection, endpoint_ids, now)
-            at(C05_FED)
+        claimed, endpoint_ids = again(lambda: self._expand(limit, now))
         if claimed:
             self._watch.emit(
                 RelayExpanded(
@@ -100,6 +96,15 @@ class Relay:
         for batch in in_batches(endpoint_ids):
             self._hints.drain(batch)
         return claimed
+
+    def _expand(self, limit: int, now: datetime) -> tuple[int, list[str]]:
+        with self._database.write() as connection:
+            expand = _expand_sqlite if self._database.sqlite else _expand_postgresql
+            claimed, endpoint_ids = expand(connection, limit, now)
+            at(C03_CLAIMED)
+            feed(connection, endpoint_ids, now)
+            at(C05_FED)
+        return claimed, endpoint_ids
 
     def run_until_empty(self) -> int:
         """Expand everything that is waiting and return how many events that were."""

@@ -55,8 +55,9 @@ def run_once(
     if job is None:
         return 0
     try:
-        with units.begin(actor=job["actor"], source="replay") as work:
-            armed, fed = _step(work, job, now)
+        armed, fed = units.run(
+            lambda work: _step(work, job, now), actor=job["actor"], source="replay"
+        )
     except _LeaseLost:
         return 0
     except (TillbellError, SQLAlchemyError) as error:

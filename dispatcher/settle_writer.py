@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -30,6 +31,7 @@ from dispatcher.mailboxes import Lease, release
 from dispatcher.notices import tell
 from dispatcher.settle import defer, keep_bodies, settle
 from dispatcher.settlement import Deferral, Settlement
+from engine.again import again
 from engine.database import Database
 from engine.errors import DatabaseUnavailable
 
@@ -208,7 +210,7 @@ class SettleWriter:
         while True:
             began = time.monotonic()
             try:
-                written = self._write(batch)
+                written = again(partial(self._write, batch))
                 break
             except (OperationalError, DatabaseUnavailable) as error:
                 log.warning("settle.retried", rows=len(batch.settlements), reason=str(error)[:200])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -101,8 +102,11 @@ def bulk_process(
     refusals: dict[str, TillbellError] = {}
     for remittance_id in dict.fromkeys(remittance_ids):
         try:
-            with units.begin(actor=actor, source=source) as work:
-                process(work, remittance_id, tenant_id=tenant_id)
+            units.run(
+                partial(process, remittance_id=remittance_id, tenant_id=tenant_id),
+                actor=actor,
+                source=source,
+            )
             processed.append(remittance_id)
         except REFUSALS as refusal:
             refusals[remittance_id] = refusal

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from config.clock import Clock
 from config.crash_points import C01_BEFORE_COMMIT, C02_COMMITTED, at
+from engine.again import Made, again
 from engine.database import Database, database_now
 from engine.events import EventDraft, record
 
@@ -57,6 +58,18 @@ class UnitsOfWork:
         at(C02_COMMITTED)
         if work.drafts and self.hint is not None:
             self.hint()
+
+    def run(self, make: Callable[[UnitOfWork], Made], *, actor: str, source: str = "cli") -> Made:
+        """Do one thing in a unit of work of its own, again when the database made it give way.
+
+        ``make`` may be called up to six times, each time in a new transaction.
+        """
+
+        def once() -> Made:
+            with self.begin(actor=actor, source=source) as work:
+                return make(work)
+
+        return again(once)
 
     def now(self) -> datetime:
         """Return the time a unit of work would begin at, for what is done between transactions."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from config.crash_points import C18_HEALS_COMMITTED, C23_HEALED, at
 from config.errors import TillbellError
-from engine.unit_of_work import UnitsOfWork
+from engine.unit_of_work import UnitOfWork, UnitsOfWork
 from reconciler import discrepancies
 from reconciler.check import Check, Finding, Scope, Severity, Tools
 from reconciler.discrepancies import Noting
@@ -86,11 +86,16 @@ class Healer:
 
     def _together(self, batch: Sequence[Finding], scope: Scope) -> list[Finding]:
         check = self.noting.check
-        assert check.heal is not None
-        with self.units.begin(actor=self.actor, source="reconciler") as work:
-            mended = check.heal(work, batch, scope)
+        heal = check.heal
+        assert heal is not None
+
+        def once(work: UnitOfWork) -> list[Finding]:
+            mended = heal(work, batch, scope)
             at(C23_HEALED)
             discrepancies.note(work, self.noting, mended, {each.subject: each for each in mended})
+            return mended
+
+        mended = self.units.run(once, actor=self.actor, source="reconciler")
         at(C18_HEALS_COMMITTED)
         return mended
 

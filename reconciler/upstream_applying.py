@@ -88,10 +88,7 @@ def _make(
 ) -> str | None:
     """Make one transition; return why the engine refused it, if it did."""
     try:
-        with units.begin(actor=ACTOR, source=SOURCE) as work:
-            # Where a newer message took the order meanwhile, the next round sees that.
-            if upstream_turns.take(work, linked, reading):
-                _ACTIONS[action](work, linked, reading)
+        units.run(lambda work: _act(work, linked, reading, action), actor=ACTOR, source=SOURCE)
     except TillbellError as error:
         with units.database.read() as connection:
             order = order_rows.get(connection, linked["chain_order_id"])
@@ -100,6 +97,12 @@ def _make(
             return None
         return f"{action}: {error.code}: {error.message}"
     return None
+
+
+def _act(work: UnitOfWork, linked: Row, reading: Reading, action: str) -> None:
+    # Where a newer message took the order meanwhile, the next round sees that.
+    if upstream_turns.take(work, linked, reading):
+        _ACTIONS[action](work, linked, reading)
 
 
 def note(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,14 @@ def place_lines(
         tenants.get(connection, tenant_id)
     filled = (numbered for numbered in lines if numbered[1].strip())
     while batch := list(islice(filled, ORDERS_PER_TRANSACTION)):
-        with application.units.begin(actor=operator()) as work:
-            outcomes = [_place(work, tenant_id, number, line) for number, line in batch]
-        yield outcomes
+        placing = partial(_place_all, tenant_id=tenant_id, batch=batch)
+        yield application.units.run(placing, actor=operator())
+
+
+def _place_all(
+    work: UnitOfWork, *, tenant_id: str, batch: Sequence[tuple[int, bytes]]
+) -> list[Outcome]:
+    return [_place(work, tenant_id, number, line) for number, line in batch]
 
 
 def _place(work: UnitOfWork, tenant_id: str, number: int, line: bytes) -> Outcome:
