@@ -12,7 +12,8 @@ from dispatcher.errors import CallbackFailed, EndpointUrlRefused
 from dispatcher.leased_mailbox import Mailbox
 from dispatcher.outcome import Outcome, classify_answer, classify_failure, unprocessable
 from dispatcher.profiles import render
-from dispatcher.settle_writer import Kept, SettleWriter
+from dispatcher.settle_batch import Kept
+from dispatcher.settle_writer import SettleWriter
 from dispatcher.transport import CallbackTransport, request_head
 
 log = get_logger("attempt")

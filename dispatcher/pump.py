@@ -23,7 +23,8 @@ from dispatcher.limits import Pace
 from dispatcher.order import BEHIND, Ordering
 from dispatcher.outcome import Outcome
 from dispatcher.poison import Trial
-from dispatcher.settle_writer import Parting, SettleWriter
+from dispatcher.settle_batch import Parting
+from dispatcher.settle_writer import SettleWriter
 from dispatcher.settlement import Deferral, Settlement, decide, skip_the_line
 from dispatcher.standing import Standing
 from dispatcher.states import DeliveryState

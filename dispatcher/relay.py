@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import Connection, bindparam, delete, select, text
+from sqlalchemy import Connection, TextClause, bindparam, delete, select, text
+from sqlalchemy.exc import OperationalError
 
 from config.clock import Clock
 from config.crash_points import C03_CLAIMED, C05_FED, at
+from config.log import get_logger
 from dispatcher.facts import UNWATCHED, RelayExpanded, Watch
 from dispatcher.hints import Hints, in_batches
 from dispatcher.mailboxes import feed
 from dispatcher.states import DeliveryState
 from engine.again import again
-from engine.database import Database
+from engine.database import Database, held_up
 from engine.tables import outbox
 from engine.types import Id, UtcTime
 
+log = get_logger("relay")
+
 EVENTS_PER_TRANSACTION = 500
+#: Who holds a mailbox longer than this is gone around.
+LOCK_MILLISECONDS = 1000
 
 #: A time-ordered identifier made by the server: the rows of a fan-out never pass through Python.
 _UUID7_POSTGRESQL = """encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
@@ -52,17 +59,24 @@ _FAN_OUT_SQLITE = _FAN_OUT.format(
     now=":now",
 )
 
-_RELAY_POSTGRESQL = text(
-    f"""
+
+def _relay_postgresql(whose: str) -> TextClause:
+    statement = f"""
     WITH claimed AS (
         DELETE FROM outbox WHERE event_id IN (
-            SELECT event_id FROM outbox ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+            SELECT event_id FROM outbox {whose} ORDER BY event_id LIMIT :limit
+            FOR UPDATE SKIP LOCKED)
         RETURNING event_id, tenant_id, event_type, created_at),
     inserted AS ({_FAN_OUT_POSTGRESQL})
     SELECT (SELECT count(*) FROM claimed) AS claimed,
         ARRAY(SELECT DISTINCT endpoint_id::text FROM inserted WHERE state = 'pending')
-            AS endpoint_ids"""
-).bindparams(bindparam("now", type_=UtcTime()))
+            AS endpoint_ids,
+        set_config('lock_timeout', '{LOCK_MILLISECONDS}', true)"""
+    return text(statement).bindparams(bindparam("now", type_=UtcTime()))
+
+
+_RELAY_POSTGRESQL = _relay_postgresql("")
+_RELAY_ONE_POSTGRESQL = _relay_postgresql("WHERE tenant_id = CAST(:tenant_id AS uuid)")
 
 _RELAY_SQLITE = text(_FAN_OUT_SQLITE).bindparams(
     bindparam("now", type_=UtcTime()), bindparam("event_ids", expanding=True, type_=Id)
@@ -84,7 +98,12 @@ class Relay:
         """Expand up to ``limit`` events in one transaction and return how many there were."""
         self._clock.sync()
         now, began = self._clock.now(), time.monotonic()
-        claimed, endpoint_ids = again(lambda: self._expand(limit, now))
+        try:
+            claimed, endpoint_ids = again(partial(self._expand, limit, now))
+        except OperationalError as error:
+            if not held_up(error):
+                raise
+            claimed, endpoint_ids = self._expand_around(limit, now)
         if claimed:
             self._watch.emit(
                 RelayExpanded(
@@ -97,10 +116,31 @@ class Relay:
             self._hints.drain(batch)
         return claimed
 
-    def _expand(self, limit: int, now: datetime) -> tuple[int, list[str]]:
+    def _expand_around(self, limit: int, now: datetime) -> tuple[int, list[str]]:
+        """Expand one tenant after the other: whoever's rows are locked waits, and nobody else."""
+        with self._database.read() as connection:
+            waiting = connection.execute(select(outbox.c.tenant_id).distinct()).scalars().all()
+        claimed, endpoint_ids = 0, list[str]()
+        for tenant_id in waiting:
+            try:
+                found = again(partial(self._expand, limit, now, tenant_id))
+            except OperationalError as error:
+                if not held_up(error):
+                    raise
+                log.warning("relay.locked", tenant_id=tenant_id)
+                continue
+            claimed += found[0]
+            endpoint_ids += found[1]
+        return claimed, endpoint_ids
+
+    def _expand(
+        self, limit: int, now: datetime, tenant_id: str | None = None
+    ) -> tuple[int, list[str]]:
         with self._database.write() as connection:
-            expand = _expand_sqlite if self._database.sqlite else _expand_postgresql
-            claimed, endpoint_ids = expand(connection, limit, now)
+            if self._database.sqlite:
+                claimed, endpoint_ids = _expand_sqlite(connection, limit, now)
+            else:
+                claimed, endpoint_ids = _expand_postgresql(connection, limit, now, tenant_id)
             at(C03_CLAIMED)
             feed(connection, endpoint_ids, now)
             at(C05_FED)
@@ -116,8 +156,14 @@ class Relay:
                 return total
 
 
-def _expand_postgresql(connection: Connection, limit: int, now: datetime) -> tuple[int, list[str]]:
-    row = connection.execute(_RELAY_POSTGRESQL, {"limit": limit, "now": now}).one()
+def _expand_postgresql(
+    connection: Connection, limit: int, now: datetime, tenant_id: str | None
+) -> tuple[int, list[str]]:
+    values = {"limit": limit, "now": now}
+    if tenant_id is None:
+        row = connection.execute(_RELAY_POSTGRESQL, values).one()
+    else:
+        row = connection.execute(_RELAY_ONE_POSTGRESQL, values | {"tenant_id": tenant_id}).one()
     return row.claimed, sorted(row.endpoint_ids)
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from config.clock import Clock
 from config.log import get_logger
@@ -26,13 +25,14 @@ from dispatcher.facts import (
     SettleCommitted,
     Watch,
 )
-from dispatcher.health import Failing, Health, Notice
+from dispatcher.health import Notice
 from dispatcher.mailboxes import Lease, release
 from dispatcher.notices import tell
 from dispatcher.settle import defer, keep_bodies, settle
+from dispatcher.settle_batch import Batch, Item, Kept, Parting, Release
 from dispatcher.settlement import Deferral, Settlement
 from engine.again import again
-from engine.database import Database
+from engine.database import Database, away, held_up, wait_for_locks
 from engine.errors import DatabaseUnavailable
 
 log = get_logger("settle")
@@ -43,67 +43,10 @@ BACKLOG_MAX = 250
 #: Commits are at least this far apart, so that rows gather into batches.
 COMMIT_INTERVAL_SECONDS = 0.025
 RETRY_SECONDS = 0.5
+#: A row that somebody holds longer is waited for apart from the others.
+LOCK_SECONDS = 1.0
 #: Why a delivery was given up whose attempt could not be written down.
 REFUSED = "settle_refused"
-
-
-class Parting(NamedTuple):
-    """What a drain leaves behind, besides what it settled.
-
-    ``health`` and ``failing`` are None where nothing is to be written; ``told`` is the notice the
-    owner had at the beginning. Of what was not ``tried`` the crashes still count.
-    """
-
-    blocked_until: datetime | None = None
-    health: Health | None = None
-    failing: Failing | None = None
-    told: Notice = Notice.NONE
-    tried: bool = True
-
-    @property
-    def plain(self) -> bool:
-        """Whether the mailbox just goes back."""
-        return self.tried and self[:3] == (None, None, None)
-
-
-@dataclass(slots=True)
-class Release:
-    """The end of one drain: its mailbox is given back after everything it settled."""
-
-    endpoint_id: str
-    lease_token: int
-    parting: Parting
-    done: asyncio.Future[datetime | None] | None
-
-
-@dataclass(slots=True)
-class Kept:
-    """A rendered body to keep."""
-
-    row: dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Batch:
-    settlements: list[Settlement] = field(default_factory=list)
-    releases: list[Release] = field(default_factory=list)
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    deferrals: list[Deferral] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        """How many items it holds."""
-        items = (self.bodies, self.settlements, self.deferrals, self.releases)
-        return sum(len(each) for each in items)
-
-    def split(self) -> list[_Batch]:
-        """Return one batch for each item, in the order in which a batch is written."""
-        return [
-            *(_Batch(bodies=[each]) for each in self.bodies),
-            *(_Batch(settlements=[each]) for each in self.settlements),
-            *(_Batch(deferrals=[each]) for each in self.deferrals),
-            *(_Batch(releases=[each]) for each in self.releases),
-        ]
 
 
 @dataclass(slots=True)
@@ -123,6 +66,8 @@ class SettleWriter:
         self._clock = clock
         self._watch = watch
         self._items: deque[Item] = deque()
+        #: What a lock of somebody else's holds up, by mailbox.
+        self._locked: dict[str, Batch] = {}
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="settle-writer", daemon=True)
@@ -176,7 +121,7 @@ class SettleWriter:
     def _run(self) -> None:
         last_commit = 0.0
         while True:
-            self._wake.wait()
+            self._wake.wait(RETRY_SECONDS if self._locked else None)
             early = last_commit + COMMIT_INTERVAL_SECONDS - time.monotonic()
             if early > 0 and len(self._items) < ROWS_PER_TRANSACTION and not self._stopping:
                 time.sleep(early)
@@ -184,49 +129,74 @@ class SettleWriter:
             while self._items:
                 self._commit(self._take())
                 last_commit = time.monotonic()
-            if self._stopping and not self._items:
+            self._try_locked()
+            if self._stopping and not self._items and not self._locked:
                 return
 
-    def _take(self) -> _Batch:
-        batch = _Batch()
+    def _take(self) -> Batch:
+        """Return the next group, less what belongs behind a mailbox that is locked."""
+        batch = Batch()
         for _ in range(min(len(self._items), ROWS_PER_TRANSACTION)):
             item = self._items.popleft()
-            if isinstance(item, Settlement):
-                batch.settlements.append(item)
-            elif isinstance(item, Release):
-                batch.releases.append(item)
-            elif isinstance(item, Deferral):
-                batch.deferrals.append(item)
-            else:
-                batch.bodies.append(item.row)
+            behind = None if isinstance(item, Kept) else self._locked.get(item.endpoint_id)
+            (batch if behind is None else behind).add(item)
         return batch
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         """Write one group, again while the database is away: what happened must be kept.
 
-        A group that the database refuses is written item by item: one bad row stops nobody.
+        A group that the database refuses is written item by item: one bad row stops nobody. What
+        somebody else's lock holds up waits by itself, and is tried again with every look.
         """
-        written = _Written()
-        while True:
+        while batch.size:
             began = time.monotonic()
             try:
                 written = again(partial(self._write, batch))
-                break
-            except (OperationalError, DatabaseUnavailable) as error:
-                log.warning("settle.retried", rows=len(batch.settlements), reason=str(error)[:200])
-                time.sleep(RETRY_SECONDS)
-            except DBAPIError as error:
+            except (DBAPIError, DatabaseUnavailable) as error:
+                if held_up(error):
+                    self._commit_around(batch)
+                    return
+                if away(error):
+                    log.warning(
+                        "settle.retried", rows=len(batch.settlements), reason=str(error)[:200]
+                    )
+                    time.sleep(RETRY_SECONDS)
+                    continue
                 if batch.size > 1:
                     for part in batch.split():
                         self._commit(part)
                     return
-                log.warning("settle.refused", rows=1, reason=str(error.orig)[:200])
+                log.warning("settle.refused", rows=1, reason=str(error)[:200])
                 self._park(batch.settlements)
-                break
+                written = _Written()
+            self._tell(batch, written, time.monotonic() - began)
+            return
+
+    def _commit_around(self, batch: Batch) -> None:
+        """Write what no lock holds up, mailbox by mailbox, and set the rest aside."""
+        parts = batch.by_mailbox()
+        if len(parts) > 1:
+            for part in parts.values():
+                self._commit(part)
+            return
+        [(endpoint_id, alone)] = parts.items()
+        log.warning("settle.locked", endpoint_id=endpoint_id, rows=alone.size)
+        self._locked[endpoint_id] = alone
+
+    def _try_locked(self) -> None:
+        """Try again what a lock held up; it is set aside anew where the lock still stands."""
+        locked, self._locked = self._locked, {}
+        for batch in locked.values():
+            self._commit(batch)
+        if locked:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._written, [], {})  # what is set aside makes room
+
+    def _tell(self, batch: Batch, written: _Written, duration_seconds: float) -> None:
         self.settled += len(batch.settlements)
         for settlement in batch.settlements:
             self._watch.observe(settlement)
-        for fact in _facts(batch, written, time.monotonic() - began):
+        for fact in _facts(batch, written, duration_seconds):
             self._watch.emit(fact)
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._written, batch.releases, written.due_at)
@@ -239,15 +209,16 @@ class SettleWriter:
             for s in refused
         ]
         if parked:
-            self._commit(_Batch(deferrals=parked))
+            self._commit(Batch(deferrals=parked))
         for each in parked:
             self._watch.emit(DeliveryParked(delivery_id=each.delivery_id, reason=REFUSED))
 
-    def _write(self, batch: _Batch) -> _Written:
+    def _write(self, batch: Batch) -> _Written:
         """Write one group in one transaction."""
         now = self._clock.now()
         written = _Written()
         with self._database.write() as connection:
+            wait_for_locks(connection, LOCK_SECONDS)
             keep_bodies(connection, batch.bodies)
             written.disabled += settle(connection, batch.settlements, now)
             defer(connection, batch.deferrals)
@@ -284,7 +255,7 @@ def _part(connection: Connection, each: Release, now: datetime, written: _Writte
         written.disabled.append((each.endpoint_id, "failing"))
 
 
-def _facts(batch: _Batch, written: _Written, duration_seconds: float) -> Iterator[Fact]:
+def _facts(batch: Batch, written: _Written, duration_seconds: float) -> Iterator[Fact]:
     """Yield what one commit says, besides its attempts."""
     yield SettleCommitted(
         rows=len(batch.settlements),
@@ -296,6 +267,3 @@ def _facts(batch: _Batch, written: _Written, duration_seconds: float) -> Iterato
     for each in batch.releases:
         if each.endpoint_id not in written.due_at:
             yield LeaseLost(endpoint_id=each.endpoint_id, lease_token=each.lease_token)
-
-
-Item = Settlement | Deferral | Release | Kept

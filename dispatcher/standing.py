@@ -8,7 +8,7 @@ from dispatcher.facts import CircuitMoved, Emit
 from dispatcher.health import CircuitRules, Health
 from dispatcher.leased_mailbox import Mailbox
 from dispatcher.outcome import Outcome, Verdict
-from dispatcher.settle_writer import Parting
+from dispatcher.settle_batch import Parting
 
 
 class Standing:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
-from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.errors import DatabaseUnavailable
@@ -36,6 +36,8 @@ IDLE_IN_TRANSACTION_SECONDS = 15
 SQLITE_BUSY_SECONDS = 30
 #: A connection that rested as long is asked whether it lives before it is used again.
 RESTED_SECONDS = 1.0
+#: Who waits longer for a lock is refused: a session that holds one must not gather a queue.
+LOCK_SECONDS = 10
 
 
 class Database:
@@ -68,13 +70,14 @@ class Database:
 
     def _create_postgresql(self, pool_size: int) -> Engine:
         idle = f"idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+        locks = f"lock_timeout={LOCK_SECONDS}s"
         engine = create_engine(
             self.url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
             connect_args={
-                "options": f"-c timezone=UTC -c {idle}",
+                "options": f"-c timezone=UTC -c {idle} -c {locks}",
                 "connect_timeout": 5,
                 "application_name": "tillbell",
             },
@@ -148,6 +151,27 @@ def _require_alive(driver_connection: Any, record: ConnectionPoolEntry, _proxy: 
         driver_connection.autocommit = False
     except psycopg.Error as error:
         raise InvalidatePoolError(str(error)) from error
+
+
+def wait_for_locks(connection: Connection, seconds: float) -> None:
+    """Let the rest of an open transaction wait so long for each lock; SQLite has one for all."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(seconds * 1000)}")
+
+
+def held_up(error: Exception) -> bool:
+    """Tell whether a statement ended because it would have waited longer than it may."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return code in {"55P03", "57014"}  # lock_not_available, query_canceled
+
+
+def away(error: Exception) -> bool:
+    """Tell whether the database is away, not that it refused what it was given.
+
+    A connection that it ended, as it does when a transaction stood idle, is away whatever it says.
+    """
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, (OperationalError, DatabaseUnavailable))
 
 
 def _prepare_sqlite(driver_connection: Any, _record: Any) -> None:
