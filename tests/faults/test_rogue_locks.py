@@ -79,26 +79,26 @@ def test_what_is_locked_holds_up_its_tenant_only(
         receiving() as ours,
         capture_logs(),
         installed(served, "memory://") as application,
+        at_work(application),
     ):
-        with at_work(application):
-            locked, free = subscribe(application, theirs.url), subscribe(application, ours.url)
-            ids = {locked: publish(application, locked, 3), free: publish(application, free, 3)}
-            until(lambda: len(theirs.callbacks) == 3 and len(ours.callbacks) == 3)
-            slowest, rounds = 0.0, 0
-            with held(served, LOCKS[lock], locked):
-                gate.set()
-                ends_at = time.monotonic() + seconds
-                while time.monotonic() < ends_at:
-                    ids[locked] += publish(application, locked, 1) if lock != "tenant" else []
-                    began, wanted = time.monotonic(), len(ours.callbacks) + 5
-                    ids[free] += publish(application, free, 5)
-                    until(partial(come, ours, wanted))
-                    slowest, rounds = max(slowest, time.monotonic() - began), rounds + 1
-                    wait(0.2)
-                found = listed(application, free, "deliveries")
-                assert min(200, len(ids[free])) == found
-                listed(application, free, "events")  # answers, with what is safe to pass
-            everything_succeeded(application, len(ids[locked]) + len(ids[free]))
+        locked, free = subscribe(application, theirs.url), subscribe(application, ours.url)
+        ids = {locked: publish(application, locked, 3), free: publish(application, free, 3)}
+        until(lambda: len(theirs.callbacks) == 3 and len(ours.callbacks) == 3)
+        slowest, rounds = 0.0, 0
+        with held(served, LOCKS[lock], locked):
+            gate.set()
+            ends_at = time.monotonic() + seconds
+            while time.monotonic() < ends_at:
+                ids[locked] += publish(application, locked, 1) if lock != "tenant" else []
+                began, wanted = time.monotonic(), len(ours.callbacks) + 5
+                ids[free] += publish(application, free, 5)
+                until(partial(come, ours, wanted))
+                slowest, rounds = max(slowest, time.monotonic() - began), rounds + 1
+                wait(0.2)
+            found = listed(application, free, "deliveries")
+            assert min(200, len(ids[free])) == found
+            listed(application, free, "events")  # answers, with what is safe to pass
+        everything_succeeded(application, len(ids[locked]) + len(ids[free]))
     exactly_once(ours, ids[free])
     exactly_once(theirs, ids[locked])
     reached.says(
