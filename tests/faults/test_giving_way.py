@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from config.clock import FixedClock
@@ -28,46 +22,13 @@ from tests.chains import build_chain, top_up
 from tests.dispatching import dispatching
 from tests.faults.load import exactly_once
 from tests.faults.plugin import Reached
+from tests.faults.strikes import struck
 from tests.processes import until
 from tests.receivers import receiving
 
 SEED = 13
-#: What the server says itself, rolling back for real.
-STRIKE = "DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{}'; END $$"
-REASONS = ("40P01", "40001")
-
-
-@dataclass(eq=False)
-class Strikes:
-    """How many statements the server was made to fail, of how many."""
-
-    share: float
-    random: random.Random = field(default_factory=lambda: random.Random(SEED))  # noqa: S311  # faults
-    statements: int = 0
-    struck: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __call__(
-        self, _connection: Connection, _cursor: Any, statement: str, given: Any, *_: Any
-    ) -> tuple[str, Any]:
-        """Put a failure in the place of a statement, as often as the share says."""
-        with self.lock:
-            self.statements += 1
-            if self.random.random() >= self.share:
-                return statement, given
-            self.struck += 1
-            return STRIKE.format(self.random.choice(REASONS)), ()
-
-
-@contextmanager
-def struck(database: Database, share: float) -> Iterator[Strikes]:
-    """Fail a share of the statements on a database while the block runs."""
-    strikes = Strikes(share)
-    event.listen(database.engine, "before_cursor_execute", strikes, retval=True)
-    try:
-        yield strikes
-    finally:
-        event.remove(database.engine, "before_cursor_execute", strikes)
+#: deadlock_detected and serialization_failure.
+GAVE_WAY = ("40P01", "40001")
 
 
 @pytest.mark.fault("F13")
@@ -83,7 +44,7 @@ def test_every_fifth_statement_of_a_dispatcher_fails(
         for tenant_id in tenants_ids:
             dispatch.endpoint(tenant_id, receiver.url)
             ids += dispatch.publish(tenant_id, events_each)
-        with struck(database, 0.2) as strikes:
+        with struck(database, GAVE_WAY, share=0.2, seed=SEED) as strikes:
 
             def moved() -> bool:
                 try:
@@ -130,7 +91,10 @@ def test_transactions_that_give_way_end_as_if_one_after_the_other(
         units.run(partial(hold, number=number), actor="race")
 
     # Some twenty statements each: so one transaction in five is struck.
-    with struck(database, 0.01) as strikes, ThreadPoolExecutor(8) as pool:
+    with (
+        struck(database, GAVE_WAY, share=0.01, seed=SEED) as strikes,
+        ThreadPoolExecutor(8) as pool,
+    ):
         list(pool.map(run, range(count)))
     with database.read() as connection:
         assert [] == ledger_checks.verify(connection)

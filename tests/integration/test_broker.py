@@ -119,6 +119,7 @@ def test_flushing_redis_loses_nothing(database: Database, redis_url: str) -> Non
     assert dict.fromkeys(ids, 1) == found
 
 
+@pytest.mark.fault("F06")
 def test_hints_flushed_before_anybody_read_them_are_given_again(
     database: Database, redis_url: str
 ) -> None:
@@ -140,6 +141,7 @@ def test_hints_flushed_before_anybody_read_them_are_given_again(
             until(swept)
 
 
+@pytest.mark.fault("F07")
 def test_hints_that_nobody_reads_do_not_pile_up(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,7 @@ def test_many_relay_hints_are_sent_as_one(broker_url: str) -> None:
     broker.close()
 
 
+@pytest.mark.fault("F07")
 def test_a_mailbox_named_again_and_again_is_one_hint(own_redis: str) -> None:
     """While Redis is slow nothing piles up before it: what is said again meanwhile is said once."""
     with proxied("127.0.0.1", 0) as proxy:

@@ -112,6 +112,7 @@ def test_a_broker_that_is_slow_is_waited_for_a_moment_only() -> None:
     assert (1, 10) == (given["socket_connect_timeout"], given["socket_timeout"])
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.parametrize(
     ("policy", "accepted"),
     [

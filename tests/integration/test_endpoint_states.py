@@ -204,6 +204,7 @@ def test_a_retry_goes_to_the_url_that_stands(dispatch: Dispatching) -> None:
     assert ["succeeded"] == [row.state for row in dispatch.rows()]
 
 
+@pytest.mark.fault("F53")
 @pytest.mark.parametrize(
     ("remove", "reason"),
     [(endpoints.delete, "endpoint_deleted"), (endpoint_state.disable, "endpoint_disabled")],

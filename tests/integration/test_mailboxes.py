@@ -246,6 +246,7 @@ def test_a_delivery_that_kills_its_process_is_parked(dispatch: Dispatching) -> N
     assert mailbox(dispatch).crashes == 0  # type: ignore[attr-defined]  # a row
 
 
+@pytest.mark.fault("F49")
 def test_a_mailbox_with_unreadable_secrets_sends_nothing_and_waits(
     database: Database, clock: FixedClock
 ) -> None:

@@ -197,6 +197,7 @@ def test_downtime_over_the_window_is_caught_up_as_agreed(
     reached.says("F19", f"down 1 h, 1 day, 10 days x {count:,} remittances: each key one outcome")
 
 
+@pytest.mark.fault("F20")
 @pytest.mark.parametrize(
     "wrong",
     [

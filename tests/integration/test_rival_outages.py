@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import pytest
 from redis import Redis
 from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.pool import NullPool
@@ -33,6 +34,7 @@ def arrived(receiver: Receiver) -> Counter[str]:
     return Counter(each.headers["webhook-id"] for each in receiver.callbacks)
 
 
+@pytest.mark.fault("F07")
 def test_a_worker_outlives_its_redis(database: Database) -> None:
     """Redis stops, is started again empty, and the same worker goes on (Svix #1844, Outpost #719).
 

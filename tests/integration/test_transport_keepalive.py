@@ -44,6 +44,7 @@ async def test_calls_share_kept_alive_connections() -> None:
     assert (10, 100) == (receiver.connections, len(receiver.requests))
 
 
+@pytest.mark.fault("F41")
 @on_each_loop
 async def test_a_connection_closed_before_reuse_is_replaced_within_the_same_call() -> None:
     """The receiver hangs up on a second request unanswered: one retry on a new one (F41)."""

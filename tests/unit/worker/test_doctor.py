@@ -7,6 +7,7 @@ import pytest
 from worker.doctor import clock_diagnosis
 
 
+@pytest.mark.fault("F20")
 @pytest.mark.parametrize(
     ("ahead_seconds", "status"),
     [(0.0, "ok"), (1.9, "ok"), (-1.9, "ok"), (2.0, "warn"), (-59.0, "warn"), (60.0, "fail")],
