@@ -42,9 +42,14 @@ def newest_revision() -> str | None:
 
 
 def require_newest(database: Database) -> None:
-    """Raise DatabaseUnavailable when the schema is missing or older than this code."""
+    """Raise DatabaseUnavailable when the schema is missing or older than this code.
+
+    A revision that this code does not know is newer: revisions only add, so that processes of both
+    versions work side by side while they are replaced.
+    """
     current, needed = current_revision(database), newest_revision()
-    if current != needed:
+    known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if current is None or (current != needed and current in known):
         state = "has no schema" if current is None else f"is at revision {current}, not {needed}"
         raise DatabaseUnavailable(
             f"the database {state}: run 'tillbell init' ({database.location})"
