@@ -35,12 +35,15 @@ _BLOCKERS = """
         AND e2.tenant_id = e.tenant_id AND e2.subject_type = e.subject_type
     JOIN deliveries d2 ON d2.event_id = e2.id AND d2.endpoint_id = {endpoint}
         AND d2.next_attempt_at IS NOT NULL
-    WHERE e.id IN :event_ids
+    WHERE e.id IN :event_ids AND NOT (e2.id IN :event_ids)
     GROUP BY e.id"""
 
 
 def blockers(connection: Connection, endpoint_id: str, dues: Sequence[Due]) -> dict[str, datetime]:
-    """Return, by event id, when the earliest open delivery of an earlier event is due."""
+    """Return, by event id, when the earliest open delivery of an earlier event elsewhere is due.
+
+    Elsewhere is not among ``dues``: those wait for each other by their order.
+    """
     if not dues:
         return {}
     postgresql = connection.dialect.name == "postgresql"
@@ -71,10 +74,10 @@ def arrange(
     behind: list[tuple[Due, datetime]] = []
     for chain in by_subject.values():
         chain.sort(key=lambda due: due.sequence)
-        # Only the first can wait for a stranger: the others wait for it.
-        blocked_until = blocked.get(chain[0].event_id)
-        if blocked_until is None:
-            attempt += chain
-        else:
-            behind += [(due, blocked_until + BEHIND) for due in chain]
+        # An earlier one may stand in another slice: who waits for it, and all behind, go there.
+        blocked_at = next((n for n, due in enumerate(chain) if due.event_id in blocked), len(chain))
+        attempt += chain[:blocked_at]
+        behind += [
+            (due, blocked[chain[blocked_at].event_id] + BEHIND) for due in chain[blocked_at:]
+        ]
     return attempt, behind

@@ -13,6 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from config.clock import FixedClock
 from dispatcher import endpoint_secrets, endpoints
+from dispatcher.health import CircuitRules
 from dispatcher.tables import endpoint_secrets as sealed
 from dispatcher.tables import endpoints as endpoint_table
 from engine.database import Database
@@ -221,9 +222,19 @@ def test_order_of_a_subject_survives_its_first_failure(
 ) -> None:
     """Every event's first call fails: each subject arrives in order, others do not wait for it."""
     subjects, each = reached.times(10, 100), 4
-    with receiving(ByEvent()) as receiver, dispatching(database, clock) as dispatch:
+    patient = CircuitRules(1_000_000)  # every event fails once: no reason to stop here
+    with (
+        receiving(ByEvent()) as receiver,
+        dispatching(database, clock, circuit=patient) as dispatch,
+    ):
         tenant_id = dispatch.tenant()
-        dispatch.endpoint(tenant_id, receiver.url, ordering="subject", max_in_flight=4)
+        dispatch.endpoint(
+            tenant_id,
+            receiver.url,
+            ordering="subject",
+            max_in_flight=4,
+            head_of_line_seconds=86_400,
+        )
         with database.write() as connection:
             connection.execute(update(endpoint_table).values(retry_schedule=[0, 5, 5, 5]))
         with dispatch.units.begin(actor="test") as work:
