@@ -30,6 +30,9 @@ LOCKS = {
     "tenant": "SELECT FROM tenants WHERE id = :tenant_id FOR UPDATE",
 }
 
+#: How long an answer may wait to be written down: the default deadline and what a lease adds.
+LEASE_SECONDS = 30
+
 
 @pytest.fixture
 def served(postgresql_url: str) -> Iterator[Database]:
@@ -67,8 +70,9 @@ def listed(application: Application, tenant_id: str, what: str) -> int:
 def test_what_is_locked_holds_up_its_tenant_only(
     served: Database, reached: Reached, lock: str
 ) -> None:
-    """Relay, delivery, settlement and API of others go on; the locked one's follow, once each.
+    """Relay, delivery, settlement and API of others go on; the locked one's follow.
 
+    They come once each, unless the lock outlasts the lease they were sent under.
     The pull feed stands still for everybody meanwhile: an open transaction may yet commit events
     that belong before those it would show.
     """
@@ -100,9 +104,11 @@ def test_what_is_locked_holds_up_its_tenant_only(
             listed(application, free, "events")  # answers, with what is safe to pass
         everything_succeeded(application, len(ids[locked]) + len(ids[free]))
     exactly_once(ours, ids[free])
-    exactly_once(theirs, ids[locked])
+    assert set(ids[locked]) == {each.headers["webhook-id"] for each in theirs.callbacks}
+    again = len(theirs.callbacks) - len(ids[locked])
+    assert again == 0 or seconds > LEASE_SECONDS
     reached.says(
         "F14",
         f"{lock} of one tenant locked for {seconds} s: {rounds} rounds of another tenant, the "
-        f"slowest {slowest:.1f} s from commit to callback; afterwards nothing lost or sent twice",
+        f"slowest {slowest:.1f} s from commit to callback; nothing lost, {again} sent again",
     )
