@@ -1,10 +1,11 @@
-"""``python -m tests.faults.report RESULTS...``: write ``docs/reliability.md`` from runs.
+"""``python -m tests.faults.report RESULTS... [--note TEXT]``: write ``docs/reliability.md``.
 
 Each ``RESULTS`` is a file that ``pytest --faults-file`` wrote; later files add to earlier ones.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -25,11 +26,13 @@ balance (invariants I1 to I7, L1 to L6 and R1 to R3, as far as the fault touches
 """
 
 
-def page(results: Mapping[str, Mapping[str, Any]], day: str) -> str:
+def page(results: Mapping[str, Mapping[str, Any]], day: str, note: str = "") -> str:
     """Return the page: a row for each fault test, with what was reached or why it was not run."""
     lines = [cells(row, results.get(row.id)) for row in rows()]
     held = sum("| held |" in line for line in lines)
-    summary = f"Run on {day}. Held: {held} of {len(lines)}.\n\n"
+    part, failed = (sum(word in line for line in lines) for word in ("| in part |", "failed** |"))
+    summary = f"Run on {day}. Held: {held} of {len(lines)}, in part {part}, failed {failed}."
+    summary += f" {note}\n\n" if note else "\n\n"
     table = "| id | fault | required | must hold | reached | result |\n|---|---|---|---|---|---|\n"
     return HEAD + summary + table + "\n".join(lines) + "\n"
 
@@ -68,8 +71,12 @@ def merged(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Write the page and say where."""
-    files = [Path(name) for name in sys.argv[1:]]
-    PAGE.write_text(page(merged(files), datetime.now(UTC).strftime("%Y-%m-%d")), "utf-8")
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.report", description=__doc__)
+    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--note", default="", help="how these runs came about")
+    given = parser.parse_args()
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    PAGE.write_text(page(merged(given.results), day, given.note), "utf-8")
     sys.stdout.write(f"{PAGE}\n")
 
 
