@@ -49,7 +49,7 @@ def outcome_of(row: Row, result: Mapping[str, Any] | None) -> tuple[str, str]:
     if result is None:
         return NOT_RUN.get(row.id, "Not written yet."), "not run"
     tests = result["passed"] + result["failed"]
-    said = "; ".join(dict.fromkeys(result["reached"])) or "as required"
+    said = "; ".join(dict.fromkeys(result["reached"])) or "no figures reported"
     text = f"{said}; {tests} {'test' if tests == 1 else 'tests'}"
     if row.id in NOT_RUN:
         text += f". {NOT_RUN[row.id]}"
