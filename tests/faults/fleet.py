@@ -60,6 +60,14 @@ class Living:
         """Send it a signal."""
         os.kill(self.pid, number)
 
+    def stand_still(self) -> None:
+        """Stop it with SIGSTOP and wait until each of its threads stands."""
+        self.signal(signal.SIGSTOP)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not all(_stands(task) for task in Path(f"/proc/{self.pid}/task").iterdir()):
+            assert time.monotonic() < deadline, "it goes on"
+            time.sleep(0.001)
+
     def kill(self) -> None:
         """End it with SIGKILL and wait for that."""
         self.process.kill()
@@ -75,6 +83,11 @@ class Living:
         self.process.join(timeout_seconds)
         assert self.process.exitcode is not None, f"it lives on: {self.said()}"
         return self.process.exitcode
+
+
+def _stands(task: Path) -> bool:
+    """Tell whether a thread is stopped: T, after the name in brackets."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from dispatcher import endpoints
 from dispatcher.tables import deliveries, mailboxes
 from engine import tenants
-from engine.database import Database
+from engine.database import IDLE_IN_TRANSACTION_SECONDS, Database, wait_for_locks
 from engine.tables import outbox
 from tests.faults.oracle import Heard
 from tests.installations import installed, publish
@@ -56,6 +56,8 @@ class Listener(Receiver):
             # Looked for only where it matters: the list grows long.
             earlier = sum(mine == each[:2] for each in self.heard) if script else 0
             self.heard.append(Heard(*mine, callback.body, time.monotonic()))
+        if self.gate is not None:
+            self.gate.wait(10)
         if self.delay_seconds:
             time.sleep(self.delay_seconds)
         return script[min(earlier, len(script) - 1)] if script else 200
@@ -123,6 +125,8 @@ class Stage:
         if pid is not None:
             held &= mailboxes.c.leased_by == f"{socket.gethostname()}/{pid}"
         with self.database.write() as connection:
+            # A process frozen inside a transaction keeps its locks until the server ends it.
+            wait_for_locks(connection, 2 * IDLE_IN_TRANSACTION_SECONDS)
             aged = update(mailboxes).where(held).values(lease_until=past)
             return connection.execute(aged).rowcount
 

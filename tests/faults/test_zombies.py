@@ -47,7 +47,7 @@ def test_a_zombie_is_refused(
             tenant_id, _ = stage.endpoint()
             [event_id] = stage.publish(tenant_id)
             eventually(lambda: listener.everything()[-1:] != [] and _last(listener) == event_id)  # noqa: B023  # called at once
-            zombie.signal(signal.SIGSTOP)
+            zombie.stand_still()
             listener.gate.set()
             if reached.full and number == 0:
                 time.sleep(STANDSTILL_SECONDS)
