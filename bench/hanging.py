@@ -13,6 +13,8 @@ from bench.lines import Figures, Scale, latencies_ms, module, percentiles
 from bench.stand import fleet, kinds, running, standing
 
 RATE = 200
+#: A worker that ends waits for the calls that hang.
+DEADLINE_SECONDS = 2
 
 
 def hanging(scale: Scale) -> Figures:
@@ -23,7 +25,7 @@ def hanging(scale: Scale) -> Figures:
 def _nine(scale: Scale, *, hangs: bool) -> Figures:
     with (
         fresh_ground() as (folder, settings),
-        standing(folder, **settings) as stand,
+        standing(folder, delivery_deadline_seconds=DEADLINE_SECONDS, **settings) as stand,
         fleet() as receivers,
         silent() as silent_port,
     ):

@@ -49,7 +49,6 @@ def _plan(scale: Scale) -> list[tuple[str, str, Callable[[], Figures]]]:
         ("hanging", "one endpoint of ten that hangs", lambda: hanging(scale)),
         ("killed", "a worker killed half-way", lambda: lines.killed(scale)),
         ("publish", "what publishing adds to a commit", adding),
-        ("claim", "the lease with history behind it", lambda: lines.claimed(scale)),
         *_of_rows(scale),
         ("usual", "the usual way", lambda: lines.usual(scale)),
     ]
@@ -60,6 +59,7 @@ def _of_rows(scale: Scale) -> list[tuple[str, str, Callable[[], Figures]]]:
     if not scale.reconciled_rows:
         return []
     return [
+        ("claim", "the lease with history behind it", lambda: lines.claimed(scale)),
         ("workers", "more workers than one", lambda: lines.with_workers(scale)),
         ("retries", f"{scale.retries:,} retries due at once", lambda: retries(scale.retries)),
         ("snapshot", "an old snapshot held open", lambda: snapshot(scale.backlog)),
