@@ -30,17 +30,17 @@ RATES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 class Costs:
     """What one step of the work costs, in microseconds of a processor unless it says otherwise.
 
-    The figures are those of ``tillbell bench`` and ``bench.crowd`` (docs/scaling.md names the run).
+    The figures are those of ``bench.costs`` and ``bench.storage`` (docs/scaling.md names the run).
     """
 
-    worker_delivery: float = 64.0
-    worker_mailbox: float = 160.0
-    database_publish: float = 20.0
-    database_relay: float = 14.0
-    database_delivery: float = 28.0
-    database_mailbox: float = 90.0
-    log_bytes_delivery: float = 1_700.0
-    log_bytes_mailbox: float = 900.0
+    worker_delivery: float = 124.0
+    worker_mailbox: float = 355.0
+    database_publish: float = 27.0
+    database_relay: float = 21.0
+    database_delivery: float = 52.0
+    database_mailbox: float = 36.0
+    log_bytes_delivery: float = 2_790.0
+    log_bytes_mailbox: float = 1_013.0
     stored_bytes_delivery: float = 1_643.0
     stored_bytes_endpoint: float = 1_200.0
 

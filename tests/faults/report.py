@@ -16,6 +16,7 @@ from typing import Any
 from tests.faults.rows import NOT_RUN, Row, rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+FIGURES_SHOWN_MAX = 5
 HEAD = """# Faults: what is done to Tillbell, and what held
 
 `make faults-report` runs every fault test in its long form and writes this page; `make test` runs
@@ -49,7 +50,10 @@ def outcome_of(row: Row, result: Mapping[str, Any] | None) -> tuple[str, str]:
     if result is None:
         return NOT_RUN.get(row.id, "Not written yet."), "not run"
     tests = result["passed"] + result["failed"]
-    said = "; ".join(dict.fromkeys(result["reached"])) or "no figures reported"
+    figures = list(dict.fromkeys(result["reached"]))
+    said = "; ".join(figures[:FIGURES_SHOWN_MAX]) or "no figures reported"
+    if len(figures) > FIGURES_SHOWN_MAX:
+        said += f"; and {len(figures) - FIGURES_SHOWN_MAX} lines more like these"
     text = f"{said}; {tests} {'test' if tests == 1 else 'tests'}"
     if row.id in NOT_RUN:
         text += f". {NOT_RUN[row.id]}"
