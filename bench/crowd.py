@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
+from bench.drain import attempted, span
 from bench.ground import fresh_ground
 from bench.hanging import silent
 from bench.lines import Figures, percentiles
@@ -29,7 +30,7 @@ from bench.stand import (
 )
 from dispatcher import endpoints as engine_endpoints
 from dispatcher.endpoint_secrets import Kind
-from dispatcher.tables import attempts, endpoint_secrets, endpoints, mailboxes
+from dispatcher.tables import endpoint_secrets, endpoints, mailboxes
 from dispatcher.tables import subscriptions as subscribed
 from engine import tenants
 from engine.ids import new_id
@@ -72,15 +73,15 @@ def _run(count: int, *, dead: bool) -> Figures:
         began = time.monotonic()
         with running(stand.application, kinds(stand)) as processes:
             pids = [each.pid for each in processes]
-            while _first(stand) is None:
+            while not attempted(stand):
                 time.sleep(0.02)
             before = cpu_seconds(pids), cpu_seconds(processes_named("postgres"))
             while receivers.counts()[0] < healthy and time.monotonic() < began + WAIT_SECONDS:
                 time.sleep(0.1)
             after = cpu_seconds(pids), cpu_seconds(processes_named("postgres"))
             peak = memory_peak_megabytes(pids)
-        first, arrived = _first(stand), receivers.instants()
-        waits = [instant - first for instant in arrived] if first is not None else []
+        first, arrived = span(stand)[0].timestamp(), receivers.instants()
+        waits = [instant - first for instant in arrived]
         seconds = sorted(waits)[int(len(waits) * 0.999) - 1]
         return {
             "healthy": healthy,
@@ -92,14 +93,6 @@ def _run(count: int, *, dead: bool) -> Figures:
             "memory_megabytes": peak,
             **percentiles([each * 1000 for each in waits]),
         }
-
-
-def _first(stand: Stand) -> float | None:
-    with stand.application.database.read() as connection:
-        if connection.execute(select(attempts.c.number).limit(1)).first() is None:
-            return None
-        first = connection.execute(select(func.min(attempts.c.started_at))).scalar_one()
-        return float(first.timestamp())
 
 
 def add_endpoints(stand: Stand, count: int, places: list[str]) -> None:

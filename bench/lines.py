@@ -35,8 +35,8 @@ class Scale:
     latency_seconds: float
     latency_rates: tuple[int, ...]
     usual_deliveries: int
-    settled_rows: int
-    open_rows: int
+    settled_rows: int = 0
+    open_rows: int = 0
     reconciled_rows: int = 0
     deep_rows: int = 0
     crowd_endpoints: int = 0
@@ -45,7 +45,7 @@ class Scale:
     workers: int = 1
 
 
-QUICK = Scale(15_000, 10_000, 5_000, 100, 1_000, 2, 1.5, (500,), 100, 20_000, 5_000)
+QUICK = Scale(15_000, 10_000, 5_000, 100, 1_000, 2, 1.5, (500,), 100)
 FULL = Scale(
     *(100_000, 300_000, 100_000, 200, 10_000, 60, 10, (50, 500, 2000), 1_000),
     settled_rows=10_000_000,
